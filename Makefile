@@ -1,0 +1,81 @@
+# The commands people type. Each sets up what it needs by itself.
+PYTHON ?= python3
+STAGE ?= dev
+PY := .venv/bin/python
+READY := .venv/.ready
+TOOLS := .tools/ministack/.ready .tools/sam/.ready
+CODE := layers functions local client tests
+PYTEST := $(PY) -m pytest -q
+timed = @start=$$(date +%s); $(2) || exit 1; echo "-- $(1): $$(( $$(date +%s) - start )) s"
+
+.DEFAULT_GOAL := help
+.PHONY: help setup up down demo test check unit contract faults integration bench openapi deploy test-aws lock clean
+
+help: ## list the commands
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1|\2/p' Makefile | column -t -s '|'
+
+setup: $(READY) ## make .venv with everything that development needs
+
+up: $(TOOLS) ## start the local AWS with the stack on it; writes .local/stack.json
+	@$(PY) -m local up
+
+down: $(READY) ## stop the local AWS; nothing is left running
+	@$(PY) -m local down
+
+demo: up ## prove a stream end to end on the local AWS: make demo [FILE=my.jsonl]
+	@$(PY) -m client.weir demo $(FILE)
+
+test: check unit contract faults integration ## everything below, in this order
+
+check: $(READY) ## formatting, lint, types, import contracts, template, OpenAPI document
+	$(call timed,format,$(PY) -m ruff format --check --quiet $(CODE))
+	$(call timed,lint,$(PY) -m ruff check --quiet $(CODE))
+	$(call timed,types,$(PY) -m mypy layers/weir/python functions local client)
+	$(call timed,imports,PYTHONPATH=layers/weir/python .venv/bin/lint-imports --no-logo)
+	$(call timed,template,.venv/bin/cfn-lint template.yaml)
+	$(call timed,openapi,$(PY) -m local.openapi --check)
+
+unit: $(READY) ## rules with fakes, adapters with moto; no network
+	$(call timed,unit,$(PYTEST) -n 2 tests/unit)
+
+contract: $(READY) ## events, OpenAPI, state machine graph, template rules; no network
+	$(call timed,contract,$(PYTEST) tests/contract)
+
+faults: up ## each AWS call of a run made to fail on the local AWS
+	$(call timed,faults,$(PYTEST) tests/faults)
+
+integration: up ## the deployed stack on the local AWS
+	$(call timed,integration,$(PYTEST) tests/integration)
+
+bench: .tools/bench/.ready ## measure against peers; prints ratios and writes .local/bench.json
+	@.tools/bench/bin/python -m tests.benchmarks.run
+
+openapi: $(READY) ## write openapi/weir.json anew from the handlers
+	@$(PY) -m local.openapi
+
+deploy: $(TOOLS) ## put the stack on a real account: make deploy STAGE=dev|prod
+	@$(PY) -m local.open_routes template.yaml
+	@.tools/sam/bin/sam build
+	@.tools/sam/bin/sam deploy --config-env $(STAGE)
+
+test-aws: $(READY) ## the integration tests against a deployed stage; says what it costs, and asks
+	@$(PY) -m local.account $(STAGE)
+
+lock: $(READY) ## resolve requirements/*.in anew into requirements/*.txt, with hashes
+	@for name in uv layer dev ministack sam bench; do .venv/bin/uv pip compile --quiet --universal --python-version 3.11 \
+	  --generate-hashes --no-annotate --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' \
+	  $(UPGRADE) requirements/$$name.in -o requirements/$$name.txt || exit 1; done
+
+clean: ## stop the local AWS and remove everything that the other commands made
+	@if [ -e $(READY) ]; then $(PY) -m local down; fi
+	@rm -rf .venv .tools .local .aws-sam .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+
+$(READY): local/bootstrap.py requirements/uv.txt requirements/dev.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo 'Weir needs CPython 3.11 or later, and "$(PYTHON)" is not. Name one: make PYTHON=python3.12 $(MAKECMDGOALS)' >&2; exit 1; }
+	@echo 'Setting up .venv (once)'
+	@$(PYTHON) -m local.bootstrap dev
+
+.tools/%/.ready: requirements/%.txt $(READY)
+	@echo 'Setting up .tools/$* (once)'
+	@$(PY) -m local.bootstrap $*

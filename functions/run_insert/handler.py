@@ -1,0 +1,18 @@
+"""One writer of a run: ``{"run_id", "index"}`` to ``{"done", "wait"}``; called again until it is done."""
+
+from typing import Any
+
+from weir.runs.wiring import wiring
+from weir.runs.working import write_slice
+from weir.runtime.observability import logger, traced
+from weir.runtime.settings import settings
+
+settings(needs=("runs_table", "runs_bucket"))
+
+
+def _handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    logger().append_keys(run_id=event["run_id"], slice=event["index"])
+    return write_slice(event["run_id"], event["index"], context.get_remaining_time_in_millis() / 1000, wiring())
+
+
+handler = traced(_handle)

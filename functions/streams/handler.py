@@ -1,0 +1,333 @@
+"""HTTP: streams, their shards, records and metrics, and the account's limits. The rules are in ``weir.streams``."""
+
+import random
+from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import Annotated, Any, Literal
+
+from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
+from aws_lambda_powertools.event_handler.openapi.params import Body, Path, Query
+from weir.runtime import aws, http, idempotency, pagination
+from weir.runtime.clock import SYSTEM
+from weir.runtime.errors import FieldError, Invalid
+from weir.runtime.settings import settings
+from weir.streams import browsing, changes, lifecycle, listing, metrics, writing
+from weir.streams.cloudwatch import Metrics
+from weir.streams.kinesis import Kinesis
+from weir.streams.kinesis_put import PutAdapter
+from weir.streams.kms import check_key
+from weir.streams.models import (
+    Deleting,
+    Encoding,
+    Encryption,
+    Limits,
+    PatchAnswer,
+    PutAnswer,
+    PutRequest,
+    RecordPage,
+    ShardList,
+    Stream,
+    StreamList,
+    StreamPatch,
+    StreamSpec,
+)
+from weir.streams.reader import LATEST, TRIM_HORIZON, Position
+from weir.streams.request import request_tag
+from weir.streams.sqs import SettleQueue
+from weir.streams.sts import Account, account
+
+app = APIGatewayRestResolver(enable_validation=True, response_validation_error_http_code=500)
+http.wire(app)
+
+Name = Annotated[
+    str, Path(min_length=1, max_length=128, pattern=r"^[a-zA-Z0-9_.-]+$", description="Name of the stream")
+]
+Limit = Annotated[int, Query(ge=1, le=pagination.MAX_LIMIT, description="Items in a page, at most")]
+Cursor = Annotated[str | None, Query(max_length=4096, description="The cursor of the page before")]
+ShardId = Annotated[str, Query(min_length=1, max_length=128, pattern=r"^[a-zA-Z0-9_.-]+$", description="Shard id")]
+
+
+def _problems(*statuses: int) -> dict[int, Any]:
+    """The problems that a route answers, for OpenAPI."""
+    told = {
+        400: "The request or its cursor can't be read",
+        403: "Weir did not make the stream, or force by one who is no admin",
+        404: "No such stream, or no such shard",
+        409: "The state of the stream, or of the Idempotency-Key, forbids it; see Retry-After",
+        422: "A field can't be accepted; errors[] names it",
+        429: "A quota or rate is reached; see Retry-After",
+    }
+    schema = {"type": "object", "required": ["type", "title", "status", "detail"]}
+    return {status: {"description": told[status], "content": {http.PROBLEM: {"schema": schema}}} for status in statuses}
+
+
+@lru_cache(maxsize=1)
+def _kinesis() -> Kinesis:
+    return Kinesis(aws.client("kinesis"))
+
+
+@lru_cache(maxsize=1)
+def _targets() -> writing.Targets:
+    return writing.Targets(_kinesis(), SYSTEM)
+
+
+def _account() -> Account:
+    return account(aws.client("sts"), function_arn=app.lambda_context.invoked_function_arn)
+
+
+def _check_key(encryption: Encryption | None) -> None:
+    if encryption is not None and encryption.key_id is not None:
+        check_key(aws.client("kms"), encryption.key_id)
+
+
+def _located(name: str) -> dict[str, str]:
+    return {"Location": http.link(app.current_event.raw_event, f"/streams/{name}")}
+
+
+@app.post(
+    "/streams",
+    summary="Create a stream",
+    description="Answers while the stream is CREATING. Retention, and encryption by KMS, are set once it is ACTIVE; "
+    "until then they stand under `pending`. Takes an `Idempotency-Key` header.",
+    tags=["streams"],
+    responses={202: {"description": "Being created; Location tells its state"}, **_problems(400, 409, 422, 429)},
+)
+def create(spec: Annotated[StreamSpec, Body(description="The stream")]) -> Response[Stream]:
+    event = app.current_event.raw_event
+    caller = http.principal(event)
+    key = http.header(event, "idempotency-key")
+    wanted = spec.model_dump(mode="json")
+
+    def made() -> dict[str, Any]:
+        _check_key(spec.encryption)
+        queue = SettleQueue(aws.client("sqs"), settings(needs=("settle_queue_url",)).settle_queue_url)
+        return lifecycle.create_stream(
+            _kinesis(),
+            spec,
+            owner=caller.sub,
+            run_id=request_tag(caller.sub, key or http.request_id(event), wanted),
+            clock=SYSTEM,
+            account=_account,
+            settle=queue.send,
+        ).model_dump(mode="json")
+
+    body = idempotency.once(
+        made, operation="create-stream", principal=caller.sub, key=key, request=wanted, context=app.lambda_context
+    )
+    return http.answer(202, body, _located(spec.name))
+
+
+@app.get(
+    "/streams",
+    summary="List streams",
+    description="Every stream of the account and region by name, with `managed` for those that Weir made.",
+    tags=["streams"],
+    responses={200: {"description": "A page of streams"}, **_problems(400, 422, 429)},
+)
+def list_streams(limit: Limit = pagination.DEFAULT_LIMIT, cursor: Cursor = None) -> StreamList:
+    after = pagination.open_cursor("streams", cursor)["after"] if cursor else None
+    page = listing.list_streams(_kinesis(), after=after, limit=limit, clock=SYSTEM)
+    return StreamList(items=page.items, cursor=pagination.seal("streams", {"after": page.next}) if page.next else None)
+
+
+@app.get(
+    "/streams/<name>",
+    summary="Describe a stream",
+    tags=["streams"],
+    responses={200: {"description": "The stream"}, **_problems(404, 422, 429)},
+)
+def describe(name: Name) -> Stream:
+    return lifecycle.describe_stream(_kinesis(), name)
+
+
+@app.patch(
+    "/streams/<name>",
+    summary="Change a stream",
+    description="Begins the first of the steps that make the stream what the patch says, and tells those that remain: "
+    "Kinesis takes one at a time, and a shard count at most doubles or halves in one. Send the same patch again, once "
+    "the stream is ACTIVE, for the next. Only streams that Weir made.",
+    tags=["streams"],
+    responses={
+        200: {"description": "It is so already; nothing was begun"},
+        202: {"description": "The first step was begun", "content": {}},
+        **_problems(400, 403, 404, 409, 422, 429),
+    },
+)
+def change(name: Name, patch: Annotated[StreamPatch, Body(description="What it shall be")]) -> Response[PatchAnswer]:
+    _check_key(patch.encryption)
+    done = changes.patch_stream(_kinesis(), name, patch)
+    return http.answer(202 if done.begun else 200, done, _located(name))
+
+
+@app.delete(
+    "/streams/<name>",
+    summary="Delete a stream",
+    description="Deletes it with its consumers. Only streams that Weir made, unless an admin insists with `force`.",
+    tags=["streams"],
+    responses={
+        202: {"description": "Being deleted; gone when Location answers 404"},
+        **_problems(403, 404, 409, 422, 429),
+    },
+)
+def delete(
+    name: Name, force: Annotated[bool, Query(description="For admins: also a stream that Weir did not make")] = False
+) -> Response[Deleting]:
+    caller = http.principal(app.current_event.raw_event)
+    lifecycle.delete_stream(_kinesis(), name, force=force, is_admin=caller.is_admin)
+    return http.answer(202, Deleting(name=name), _located(name))
+
+
+@app.get(
+    "/streams/<name>/shards",
+    summary="List the shards of a stream",
+    tags=["streams"],
+    responses={200: {"description": "A page of shards, open and closed"}, **_problems(400, 404, 422, 429)},
+)
+def shards(name: Name, limit: Limit = pagination.DEFAULT_LIMIT, cursor: Cursor = None) -> ShardList:
+    kind = f"shards:{name}"
+    after = pagination.open_cursor(kind, cursor)["after"] if cursor else None
+    page = listing.list_shards(_kinesis(), name, after=after, limit=limit)
+    return ShardList(items=page.items, cursor=pagination.seal(kind, {"after": page.next}) if page.next else None)
+
+
+@app.get(
+    "/limits",
+    summary="The account's Kinesis quotas",
+    description="AWS answers this once a second for the whole account.",
+    tags=["streams"],
+    responses={200: {"description": "Quotas and how much of them is used"}, **_problems(429)},
+)
+def limits() -> Limits:
+    return listing.read_limits(_kinesis(), _account())
+
+
+@app.post(
+    "/streams/<name>/records",
+    summary="Put records on a stream",
+    description="Up to 500 records and 10 MiB (Lambda takes 6 MB). Those that fail are sent again, alone, for "
+    "up to 20 s. 200: all are on the stream. 207: some are not, see `outcomes`. Takes an `Idempotency-Key` header; a "
+    "replayed answer is the first one, failures included. Only streams that Weir made.",
+    tags=["records"],
+    responses={
+        200: {"description": "Every record is on the stream"},
+        207: {"description": "At least one record is not on the stream; outcomes[] tells which", "content": {}},
+        **_problems(400, 403, 404, 409, 422, 429),
+    },
+)
+def put_records(name: Name, request: Annotated[PutRequest, Body(description="The records")]) -> Response[PutAnswer]:
+    event = app.current_event.raw_event
+
+    def written() -> dict[str, Any]:
+        target = _targets().get(name)
+        put = PutAdapter(aws.client("kinesis", attempts=1, validate=False), name)
+        answer = writing.write_records(put, target, request, clock=SYSTEM, rng=random.Random())
+        if answer.failed:
+            _targets().forget(name)  # it may have been deleted, or resharded
+        return answer.model_dump(mode="json")
+
+    body = idempotency.once(
+        written,
+        operation="put-records",
+        principal=http.principal(event).sub,
+        key=http.header(event, "idempotency-key"),
+        request={"stream": name, **request.model_dump(mode="json")},
+        context=app.lambda_context,
+    )
+    return http.answer(207 if body["failed"] else 200, body)
+
+
+@app.get(
+    "/streams/<name>/records",
+    summary="Read records of a shard",
+    description="From a position, or on from a `cursor`, which then says everything. `data` is text where it is valid "
+    "UTF-8 and base64 where it is not, or base64 for all with `encoding=base64`; each record says which.",
+    tags=["records"],
+    responses={200: {"description": "A page of records; it may be empty"}, **_problems(400, 404, 422, 429)},
+)
+def read_records(
+    name: Name,
+    shard: ShardId,
+    position: Annotated[
+        Literal["trim_horizon", "latest", "sequence", "timestamp"],
+        Query(description="The oldest record, behind the newest, at `sequence`, or from `timestamp` on"),
+    ] = "trim_horizon",
+    sequence: Annotated[str | None, Query(pattern=r"^(0|[1-9][0-9]{0,128})$", description="Sequence number")] = None,
+    timestamp: Annotated[datetime | None, Query(description="RFC 3339, with an offset")] = None,
+    limit: Limit = pagination.DEFAULT_LIMIT,
+    cursor: Cursor = None,
+    encoding: Annotated[Encoding, Query(description="text: base64 only where data is not UTF-8")] = "text",
+) -> RecordPage:
+    kind = f"records:{name}:{shard}"
+    if cursor:
+        place = browsing.Place.from_dict(pagination.open_cursor(kind, cursor))
+    else:
+        place = browsing.Place(_position(position, sequence, timestamp))
+    page = browsing.read_page(_kinesis(), name, shard, place, limit=limit, encoding=encoding, clock=SYSTEM)
+    return RecordPage(
+        items=page.records,
+        cursor=None if page.next is None else pagination.seal(kind, page.next.to_dict()),
+        millis_behind_latest=page.millis_behind,
+        closed=page.next is None,
+        child_shard_ids=page.child_shard_ids,
+    )
+
+
+def _position(position: str, sequence: str | None, timestamp: datetime | None) -> Position:
+    match position:
+        case "latest":
+            return LATEST
+        case "sequence":
+            if sequence is None:
+                raise _needs("sequence", "needed with position=sequence")
+            return Position("AT_SEQUENCE_NUMBER", sequence=sequence)
+        case "timestamp":
+            return Position("AT_TIMESTAMP", timestamp=_aware("timestamp", timestamp))
+        case _:
+            return TRIM_HORIZON
+
+
+def _aware(field: str, moment: datetime | None) -> datetime:
+    if moment is None or moment.tzinfo is None:
+        raise _needs(field, "an RFC 3339 time with an offset is needed, such as 2026-11-21T14:05:00Z")
+    return moment
+
+
+def _needs(field: str, why: str) -> Invalid:
+    return Invalid(f"The request can't be accepted: {field}: {why}", errors=[FieldError(field, why)])
+
+
+@app.get(
+    "/streams/<name>/metrics",
+    summary="CloudWatch metrics of a stream",
+    description="Series with the statistic that makes each metric true, on a regular grid; null is a period without a "
+    "value, which is not zero. The last 3 hours by the minute unless asked otherwise.",
+    tags=["metrics"],
+    responses={200: {"description": "One series a metric"}, **_problems(404, 422, 429)},
+)
+def series(
+    name: Name,
+    names: Annotated[list[str] | None, Query(max_length=40, description="Metric names, repeated or by commas")] = None,
+    period: Annotated[int, Query(ge=60, le=86_400, description="Seconds, a multiple of 60")] = 60,
+    start: Annotated[datetime | None, Query(alias="from", description="RFC 3339, with an offset")] = None,
+    end: Annotated[datetime | None, Query(alias="to", description="RFC 3339, with an offset; exclusive")] = None,
+    shard: Annotated[str | None, Query(max_length=128, description="Shard-level metrics of this shard")] = None,
+    consumer: Annotated[str | None, Query(max_length=128, description="Fan-out metrics of this consumer")] = None,
+) -> metrics.MetricsAnswer:
+    now = SYSTEM.now()
+    until = _aware("to", end) if end else now
+    since = _aware("from", start) if start else until - timedelta(hours=3)
+    wanted = [part for text in names or () for part in text.split(",") if part]
+    queries = metrics.queries_for(name, wanted, shard=shard, consumer=consumer)
+    span = metrics.aligned_range(since, until, period, series=len(queries), now=now)
+    lifecycle.describe_stream(_kinesis(), name)
+    found = Metrics(aws.client("cloudwatch")).series(queries, span.start, span.end, period)
+    return metrics.MetricsAnswer(
+        stream=name,
+        start=span.start,
+        end=span.end,
+        period=period,
+        series=tuple(metrics.on_grid(item, span, now) for item in found),
+    )
+
+
+handler = http.entry(app)

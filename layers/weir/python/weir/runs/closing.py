@@ -1,0 +1,148 @@
+"""Close a run: verdict, cost, report, metrics. Once, whoever comes first: the run itself or the clean-up behind it."""
+
+from dataclasses import replace
+from typing import Any
+
+from weir.analysis.cost import Cost, cost_of_run, month_like_it
+from weir.analysis.measurement import Measurement
+from weir.analysis.rules import assess
+from weir.analysis.slo import Slo as AnalysisSlo
+from weir.runs.bucket import ObjectMissing, measurement_key, report_key
+from weir.runs.models import Failure, Run, Slo, Status, Verdict, spec_json
+from weir.runs.report import Report, build_report
+from weir.runs.report_html import render_html
+from weir.runs.steps import stream_left
+from weir.runs.table import RunNotFound
+from weir.runs.verdict import judge
+from weir.runs.wiring import Wiring
+from weir.runtime.errors import Conflict
+from weir.runtime.observability import emit
+
+
+def close(run_id: str, failure: Failure | None, wires: Wiring) -> dict[str, Any]:
+    """Give the verdict, write the report, publish the metrics.
+
+    A run that was closed before answers what it was closed with. A run that was never stored (its spec could not be
+    read) answers its verdict, and has no report.
+    """
+    head = wires.table.head(run_id)
+    left = stream_left(head, run_id, wires)
+    if head is None:
+        verdict, reasons = judge(Slo(), None, failure, left, kept=False)
+        return {"run_id": run_id, "verdict": verdict, "reasons": list(reasons)}
+    if head.status is Status.CLOSED:
+        return _answer(head)
+    if failure is not None and head.failure is None:
+        wires.table.fail(run_id, failure)
+    wires.table.begin_step(run_id, "Close", wires.clock.now())
+    run = wires.table.get(run_id)
+    measurement = _measurement(run, wires)
+    kept = run.spec.keep and run.failure is None
+    verdict, reasons = judge(run.spec.slo, measurement, run.failure, left, kept=kept)
+    cost = cost_of_run(measurement) if measurement is not None else None
+    report = _report(run, measurement, verdict, reasons, cost, left, wires)
+    wires.bucket.write(report_key(run_id, "json"), report.model_dump_json().encode(), "application/json")
+    wires.bucket.write(report_key(run_id, "html"), render_html(report).encode(), "text/html; charset=utf-8")
+    wires.table.end_step(run_id, "Close", wires.clock.now(), str(verdict))
+    closed = wires.table.close(
+        run_id,
+        verdict=verdict,
+        reasons=reasons,
+        resources_left=left,
+        cost_usd=None if cost is None else cost.usd,
+        ended_at=wires.clock.now(),
+    )
+    if closed:
+        _publish(verdict, measurement, cost, left)
+    return _answer(wires.table.head(run_id) or run)
+
+
+def read_report(run_id: str, form: str, wires: Wiring) -> str:
+    """The report of a closed run, as ``json`` or ``html``. RunNotFound; Conflict while the run is not closed."""
+    run = wires.table.head(run_id)
+    if run is None:
+        raise RunNotFound(f"There is no run {run_id!r}.")
+    if run.status is not Status.CLOSED:
+        raise Conflict(f"Run {run_id} is not closed yet; watch /runs/{run_id}.", retry_after=2)
+    return wires.bucket.read(report_key(run_id, form)).decode()
+
+
+def _answer(run: Run) -> dict[str, Any]:
+    return {"run_id": run.run_id, "verdict": run.verdict, "reasons": list(run.reasons)}
+
+
+def _measurement(run: Run, wires: Wiring) -> Measurement | None:
+    try:
+        return Measurement.from_dict(wires.bucket.load(measurement_key(run.run_id)))
+    except ObjectMissing:
+        return None
+
+
+def _report(
+    run: Run,
+    measurement: Measurement | None,
+    verdict: Verdict,
+    reasons: tuple[str, ...],
+    cost: Cost | None,
+    left: int | None,
+    wires: Wiring,
+) -> Report:
+    nothing = Measurement(
+        run_id=run.run_id,
+        stream_name=run.stream_name,
+        mode=run.spec.stream.mode,
+        region=wires.conf.region,
+        started_at=run.created_at,
+        ended_at=wires.clock.now(),
+        missing=("the run ended before anything was measured",),
+    )
+    measured = measurement or nothing
+    slo = AnalysisSlo(**run.spec.slo.model_dump())
+    return build_report(
+        replace(measured, ended_at=wires.clock.now()),
+        verdict=verdict,
+        reasons=reasons,
+        spec=spec_json(run.spec),
+        steps=run.steps,
+        findings=assess(measured, slo) if measurement is not None else (),
+        cost=cost,
+        month=month_like_it(measured) if measurement is not None else None,
+        resources_left=None if left is None else [run.stream_name] * left,
+        generated_at=wires.clock.now(),
+    )
+
+
+def _publish(verdict: Verdict, m: Measurement | None, cost: Cost | None, left: int | None) -> None:
+    """The run's metrics (W6, K13); what was not measured is not published."""
+    values: dict[str, tuple[str, float]] = {
+        "Runs": ("Count", 1),
+        "RunsFailed": ("Count", int(verdict in {Verdict.FAILED, Verdict.ABORTED})),
+        "RunsPassed": ("Count", int(verdict is Verdict.PASSED)),
+    }
+    if left is not None:
+        values["ResourcesLeft"] = ("Count", left)
+    if cost is not None:
+        values["CostUsd"] = ("None", float(cost.usd))
+    if m is not None:
+        values.update(_measured(m))
+    emit(values, {})
+
+
+def _measured(m: Measurement) -> dict[str, tuple[str, float]]:
+    known: dict[str, tuple[str, float | int | None]] = {
+        "RecordsAccepted": ("Count", m.accepted),
+        "RecordsLost": ("Count", m.lost),
+        "RecordsDuplicated": ("Count", m.duplicates),
+        "RecordsThrottled": ("Count", m.throttled),
+        "RecordsPerSecond": ("Count/Second", m.records_per_second),
+        "InsertSeconds": ("Seconds", m.insert_seconds),
+        "VerifySeconds": ("Seconds", m.verify_seconds),
+    }
+    age = m.series("GetRecords.IteratorAgeMilliseconds")
+    if age is not None and age.points:
+        known["IteratorAge"] = ("Milliseconds", max(value for _, value in age.points))
+    if m.latency is not None and m.latency.count:
+        for name, q in (("LatencyP50", 0.5), ("LatencyP95", 0.95), ("LatencyP99", 0.99)):
+            us = m.latency.quantile(q)
+            known[name] = ("Milliseconds", None if us is None else us / 1000)
+    return {name: (unit, float(value)) for name, (unit, value) in known.items() if value is not None}

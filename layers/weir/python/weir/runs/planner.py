@@ -1,0 +1,197 @@
+"""The plan: how many writers and readers a spec needs, how long it takes, what it costs.
+
+Quotas per shard are those of the Kinesis developer guide: 1 MiB and 1,000 records a second in, 2 MiB a second and 5
+reads a second out. A writer's own speed and memory are settings, because they depend on the function's size.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from itertools import pairwise
+
+from weir.analysis.cost import Cost, estimate_run
+from weir.analysis.prices import usd
+from weir.runs.models import RunPlan, RunSpec
+from weir.runtime.errors import FieldError, Invalid
+from weir.runtime.settings import Settings
+
+SHARD_RECORDS_PER_SECOND = 1_000
+SHARD_BYTES_PER_SECOND = 1 << 20
+ON_DEMAND_BYTES_PER_SECOND = 4 << 20
+SHARDS_PER_READER = 4
+INVOCATION_SECONDS = 600
+"""How long a writer or reader works before Step Functions calls it again: well inside Lambda's 15 minutes."""
+
+AGGREGATE_BYTES = 50 * 1024
+MEAN_KEY_BYTES = 8
+MAX_WORKERS = 1_000
+_FIXED_TRANSITIONS = 24
+_LOOP_TRANSITIONS = 3
+_CONTROL_SECONDS = 8
+"""Billed time of the control steps of one run together, measured on a warm function."""
+
+_STREAM_OVERHEAD_SECONDS = 90
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSize:
+    """How big the caller's own lines are. ``records`` is None until they have been read."""
+
+    bytes: int
+    records: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A half-open part [start, end) of a source: record numbers, line numbers or byte offsets."""
+
+    start: int
+    end: int
+
+
+def make_plan(spec: RunSpec, source: SourceSize | None, conf: Settings) -> RunPlan:
+    """The plan of a spec.
+
+    Parameters
+    ----------
+    source
+        The size of the spec's source; None where the records are generated.
+
+    Raises
+    ------
+    Invalid
+        422: the estimated cost passes the spec's ``max_cost`` or the stage's limit, or it would take too long.
+    """
+    records, record_bytes = _volume(spec, source)
+    rate = _rate(spec, record_bytes)
+    seconds = records / rate
+    workers = spec.load.workers or min(MAX_WORKERS, math.ceil(rate / conf.worker_records_per_second))
+    workers = max(1, min(workers, records))
+    readers = math.ceil(spec.stream.shard_count / SHARDS_PER_READER)
+    loops = max(1, math.ceil(seconds / INVOCATION_SECONDS))
+    transitions = _FIXED_TRANSITIONS + (workers + readers) * loops * _LOOP_TRANSITIONS
+    cost = _cost(spec, conf, records, record_bytes, seconds, workers, readers, loops, transitions)
+    plan = RunPlan(
+        records=records if source is None else source.records,
+        source_bytes=None if source is None else source.bytes,
+        bytes_total=records * record_bytes,
+        rate=rate,
+        seconds=seconds,
+        workers=workers,
+        readers=readers,
+        state_transitions=transitions,
+        largest_state_payload_bytes=_payload_bytes(workers, readers),
+        cost_usd=cost.usd,
+        cost_lines=tuple({key: str(value) for key, value in line.to_dict().items()} for line in cost.lines),
+        warnings=_warnings(spec, rate, record_bytes, seconds),
+    )
+    _refuse(spec, plan, cost, conf)
+    return plan
+
+
+def _volume(spec: RunSpec, source: SourceSize | None) -> tuple[int, int]:
+    """Records (guessed at 150 bytes a line where a source has not been counted) and bytes of each."""
+    if source is None:
+        return spec.load.records or 1, spec.load.bytes
+    records = max(1, source.records if source.records is not None else source.bytes // 150)
+    return records, max(1, math.ceil(source.bytes / records)) + 36
+
+
+def _rate(spec: RunSpec, record_bytes: int) -> float:
+    """Records per second: as asked, or what the stream's quotas allow."""
+    if spec.load.rate is not None:
+        burst = spec.load.burst
+        share = burst.length_seconds / burst.every_seconds if burst else 0.0
+        return spec.load.rate * (1 + share * (burst.factor - 1 if burst else 0.0))
+    size = record_bytes + MEAN_KEY_BYTES
+    if spec.stream.mode == "ON_DEMAND":
+        by_bytes = ON_DEMAND_BYTES_PER_SECOND / size
+    else:
+        by_bytes = spec.stream.shard_count * SHARD_BYTES_PER_SECOND / size
+    by_records = float(spec.stream.shard_count * SHARD_RECORDS_PER_SECOND) * _packed(spec, record_bytes)
+    return min(by_bytes, by_records)
+
+
+def _packed(spec: RunSpec, record_bytes: int) -> float:
+    """Records in one Kinesis record."""
+    return max(1.0, AGGREGATE_BYTES / (record_bytes + MEAN_KEY_BYTES)) if spec.load.aggregated else 1.0
+
+
+def _cost(
+    spec: RunSpec,
+    conf: Settings,
+    records: int,
+    record_bytes: int,
+    seconds: float,
+    workers: int,
+    readers: int,
+    loops: int,
+    transitions: int,
+) -> Cost:
+    busy_seconds = (workers + readers) * (seconds + 3) + _CONTROL_SECONDS
+    invocations = (workers + readers) * loops + 12
+    return estimate_run(
+        mode=spec.stream.mode,
+        shards=spec.stream.shard_count,
+        records=records,
+        record_bytes=record_bytes + MEAN_KEY_BYTES,
+        stream_seconds=seconds + _STREAM_OVERHEAD_SECONDS,
+        lambda_gb_seconds=busy_seconds * conf.worker_memory_mb / 1024,
+        lambda_requests=invocations,
+        state_transitions=transitions,
+        user_records_per_record=_packed(spec, record_bytes),
+        table_writes=40 + math.ceil((workers + readers) * min(seconds, 3600)),
+        table_reads=20 + invocations * 2,
+        bucket_puts=6 + math.ceil((workers + readers) * (1 + seconds / 20)),
+        bucket_gets=6 + invocations,
+        metrics_requested=20 if "cloudwatch" in spec.analyses else 0,
+        region=conf.region,
+    )
+
+
+def _payload_bytes(workers: int, readers: int) -> int:
+    """The largest state input: the run id, and a list of numbers as long as there are writers or readers."""
+    most = max(workers, readers)
+    return 512 + sum(len(str(index)) + 1 for index in range(most)) + 96 * most
+
+
+def _warnings(spec: RunSpec, rate: float, record_bytes: int, seconds: float) -> tuple[str, ...]:
+    told = []
+    quota = _rate(spec.model_copy(update={"load": spec.load.model_copy(update={"rate": None})}), record_bytes)
+    if spec.load.rate is not None and rate > quota:
+        told.append(
+            f"{rate:,.0f} records/s is more than the {quota:,.0f} that the stream takes: expect throttling, which is "
+            "retried and counted"
+        )
+    if seconds + _STREAM_OVERHEAD_SECONDS > spec.expires_in:
+        told.append(f"inserting takes about {seconds:,.0f} s, and the stream expires after {spec.expires_in} s")
+    return tuple(told)
+
+
+def _refuse(spec: RunSpec, plan: RunPlan, cost: Cost, conf: Settings) -> None:
+    limit = min(spec.max_cost, Decimal(conf.max_run_cost_usd))
+    if Decimal(cost.usd) > limit:
+        own = spec.max_cost <= Decimal(conf.max_run_cost_usd)
+        whose = "the run's max_cost" if own else "this stage's limit for one run (WEIR_MAX_RUN_COST_USD)"
+        raise Invalid(
+            f"The run would cost about ${cost.usd}, over {whose} of ${limit}.",
+            errors=[FieldError("max_cost", f"estimated ${cost.usd}; raise it, or ask for less")],
+            estimated_cost_usd=cost.usd,
+        )
+    if plan.seconds + _STREAM_OVERHEAD_SECONDS > spec.expires_in:
+        raise Invalid(
+            f"Inserting takes about {plan.seconds:,.0f} s; the stream would expire before that.",
+            errors=[FieldError("expires_in", f"at least {math.ceil(plan.seconds) + _STREAM_OVERHEAD_SECONDS} s")],
+        )
+
+
+def spans(total: int, parts: int) -> Sequence[Span]:
+    """[0, total) in ``parts`` contiguous spans whose sizes differ by one at most."""
+    edges = [total * index // parts for index in range(parts + 1)]
+    return [Span(start, end) for start, end in pairwise(edges)]
+
+
+def dollars(pico: int) -> str:
+    """Pico-dollars as a decimal string."""
+    return usd(pico)

@@ -1,0 +1,126 @@
+"""Nothing left behind, whatever died: expired streams are deleted, runs that nobody drives any more are cleaned up.
+
+The sweeper never touches a stream without both the managed tag and an expiry that has passed, and reads the tags again
+just before it deletes. It asks Kinesis itself, for the tagging API may lag by hours.
+"""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from random import Random
+from typing import Any
+
+from weir.runs.models import Status
+from weir.runs.wiring import Wiring
+from weir.runtime.errors import NotFound, WeirError
+from weir.runtime.observability import logger
+from weir.streams import tags as stream_tags
+from weir.streams.errors import StreamNotFound
+
+SECONDS_BETWEEN_CALLS = 0.2
+"""Kinesis takes five tag calls a second, of a whole account."""
+
+ORPHANED_AFTER = timedelta(minutes=5)
+
+
+@dataclass(slots=True)
+class Sweep:
+    """What a sweep did, or, in a dry run, would do. ``unexamined`` streams are left for the next sweep."""
+
+    dry_run: bool
+    examined: int = 0
+    unexamined: int = 0
+    deleted: list[str] = field(default_factory=list)
+    cleaned_up: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able."""
+        return {
+            "dry_run": self.dry_run,
+            "examined": self.examined,
+            "unexamined": self.unexamined,
+            "deleted": self.deleted,
+            "cleaned_up": self.cleaned_up,
+            "failed": self.failed,
+        }
+
+
+def sweep(wires: Wiring, *, dry_run: bool, until: float, rng: Random) -> Sweep:
+    """One sweep, until all is examined or the monotonic second ``until`` comes.
+
+    Streams are taken from a random place on, so that a sweep that runs out of time does not always miss the same ones.
+    """
+    swept = Sweep(dry_run)
+    names = [summary["StreamName"] for summary in wires.kinesis.list_streams()]
+    start = rng.randrange(len(names)) if names else 0
+    for name in names[start:] + names[:start]:
+        if wires.clock.monotonic() >= until:
+            swept.unexamined += 1
+            continue
+        _sweep_stream(name, wires, swept)
+    _sweep_runs(wires, swept)
+    return swept
+
+
+def _sweep_stream(name: str, wires: Wiring, swept: Sweep) -> None:
+    swept.examined += 1
+    try:
+        wires.clock.sleep(SECONDS_BETWEEN_CALLS)
+        if not stream_tags.is_expired(wires.kinesis.tags(name), wires.clock.now()):
+            return
+        # Read again: its owner may have taken it over, or given it more time, since the first look.
+        if not stream_tags.is_expired(wires.kinesis.tags(name), wires.clock.now()):
+            return
+        if not swept.dry_run:
+            wires.kinesis.delete(name)
+        swept.deleted.append(name)
+    except StreamNotFound:
+        return
+    except WeirError as error:
+        logger().warning("stream %s is left for the next sweep: %s", name, error.detail)
+        swept.failed.append(name)
+
+
+def _sweep_runs(wires: Wiring, swept: Sweep) -> None:
+    """Runs that are not closed though their execution has ended: an event was lost, or a clean-up died."""
+    for run_id, created_at in wires.table.open_runs():
+        if wires.clock.now() - created_at < ORPHANED_AFTER:
+            continue
+        status = wires.run_machine.status(run_id)
+        if status == "RUNNING":
+            continue
+        swept.cleaned_up.append(run_id)
+        if not swept.dry_run:
+            # A name of its own each time: the clean-up that died has used up the run's.
+            name = f"{run_id}-{wires.clock.now():%Y%m%dt%H%M%S}"
+            wires.cleanup_machine.start(name[:80], cleanup_input(run_id, status or "NEVER_STARTED", None))
+
+
+def clean_up_after(detail: dict[str, Any], wires: Wiring) -> dict[str, Any]:
+    """Answer *Step Functions Execution Status Change*: clean up behind an execution that did not close its run."""
+    run_id, status = str(detail["name"]), str(detail["status"])
+    run = wires.table.head(run_id)
+    if run is not None and run.status is Status.CLOSED:
+        return {"run_id": run_id, "cleaned_up": False}
+    _delete_at_once(run_id, wires)
+    wires.cleanup_machine.start(run_id[:80], cleanup_input(run_id, status, detail.get("cause")))
+    return {"run_id": run_id, "cleaned_up": True}
+
+
+def _delete_at_once(run_id: str, wires: Wiring) -> None:
+    """The first blow; the clean-up machine retries, confirms and closes, so a failure here is only logged."""
+    name = wires.stream_name(run_id)
+    try:
+        if wires.kinesis.tags(name).get(stream_tags.RUN_ID) == run_id:
+            wires.kinesis.delete(name)
+    except NotFound:
+        return
+    except WeirError as error:
+        logger().warning("stream %s is left to the clean-up: %s", name, error.detail)
+
+
+def cleanup_input(run_id: str, status: str, cause: str | None) -> dict[str, Any]:
+    """The input of the clean-up machine: the run, and what ended it, as the machine's own failures are told."""
+    error = {"ABORTED": "Stopped", "TIMED_OUT": "TimedOut"}.get(status, status)
+    told = cause or f"the execution ended as {status}"
+    return {"run_id": run_id, "failure": {"step": "Run", "error": error, "cause": told}}

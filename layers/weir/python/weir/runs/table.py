@@ -1,0 +1,442 @@
+"""The runs table (DynamoDB), one table for the context.
+
+Access patterns
+---------------
+- one run, with its slices and readers      Query  pk = RUN#<id>                          (sk RUN, SLICE#n, READER#n)
+- runs, newest first, paged                 Query  index ``listing``  list = RUNS         (at = created#id)
+- runs that are not closed                  Query  index ``open``     open = OPEN         (sparse: removed at the close)
+
+Races: a run is created by one conditional put; a slice or reader is taken over by raising its ``version``, and its
+holder writes only while it is still the holder; a run is closed once. Items carry ``schema`` and a TTL.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+
+from weir.runs.models import Failure, Progress, Run, RunPlan, RunSpec, RunSummary, Status, Step, Verdict, spec_json
+from weir.runtime import aws
+from weir.runtime.clock import parse_rfc3339, rfc3339
+from weir.runtime.errors import Conflict, NotFound, WeirError
+
+SCHEMA = 1
+KEPT = timedelta(days=90)
+Part = Literal["SLICE", "READER"]
+
+
+class RunNotFound(NotFound):
+    """No run of this id."""
+
+    slug, title = "run-not-found", "No such run"
+
+
+class RunExists(Conflict):
+    """The id was used before."""
+
+    slug, title = "run-exists", "The run exists already"
+
+
+class TakenOver(Conflict):
+    """Another worker holds this slice or reader now: stop, and write nothing more."""
+
+    slug, title = "taken-over", "Taken over by another worker"
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to write for one slice or reader: its version, and the version whose checkpoint holds (0: none)."""
+
+    index: int
+    version: int
+    checkpoint: int
+
+
+@dataclass(frozen=True, slots=True)
+class PartState:
+    """A slice or reader as last told: done or not, and its counts."""
+
+    index: int
+    done: bool
+    checkpoint: int
+    counts: dict[str, Any]
+
+
+class RunsTable:
+    """The table behind one botocore DynamoDB client. AWS failures become WeirErrors."""
+
+    def __init__(self, client: Any, name: str) -> None:
+        self._client = client
+        self._name = name
+
+    def create(self, run: Run) -> None:
+        """Store a new run. RunExists where the id was used before."""
+        item = _item(run)
+        try:
+            self._client.put_item(TableName=self._name, Item=item, ConditionExpression="attribute_not_exists(pk)")
+        except Exception as error:
+            if aws.kind(error) == "exists":
+                raise RunExists(f"There is a run {run.run_id!r} already.") from error
+            raise _failed(error, "storing the run") from error
+
+    def get(self, run_id: str) -> Run:
+        """A run with its progress. RunNotFound where there is none."""
+        items = list(self._query(run_id))
+        heads = [item for item in items if item["sk"]["S"] == "RUN"]
+        if not heads:
+            raise RunNotFound(f"There is no run {run_id!r}.")
+        run = _run(heads[0])
+        steps = (*run.steps, *_worked(run, items))
+        ordered = tuple(sorted(steps, key=lambda step: step.started_at))
+        return run.model_copy(update={"progress": _progress(run, items), "steps": ordered})
+
+    def head(self, run_id: str) -> Run | None:
+        """A run without its progress, strongly consistent; None where there is none."""
+        try:
+            answer = self._client.get_item(TableName=self._name, Key=_key(run_id, "RUN"), ConsistentRead=True)
+        except Exception as error:
+            raise _failed(error, "reading the run") from error
+        return _run(answer["Item"]) if "Item" in answer else None
+
+    def page(self, limit: int, after: dict[str, str] | None) -> tuple[list[RunSummary], dict[str, str] | None]:
+        """Runs newest first, and where to go on (None at the end)."""
+        query: dict[str, Any] = {
+            "IndexName": "listing",
+            "KeyConditionExpression": "#list = :runs",
+            "ExpressionAttributeNames": {"#list": "list"},
+            "ExpressionAttributeValues": {":runs": {"S": "RUNS"}},
+            "ScanIndexForward": False,
+            "Limit": limit,
+        }
+        if after is not None:
+            query["ExclusiveStartKey"] = {name: {"S": value} for name, value in after.items()}
+        try:
+            answer = self._client.query(TableName=self._name, **query)
+        except Exception as error:
+            raise _failed(error, "listing runs") from error
+        last = answer.get("LastEvaluatedKey")
+        position = {name: value["S"] for name, value in last.items()} if last else None
+        return [_summary(item) for item in answer["Items"]], position
+
+    def open_runs(self) -> Iterator[tuple[str, datetime]]:
+        """Id and creation time of every run that is not closed, oldest first, over all pages."""
+        pages = self._client.get_paginator("query").paginate(
+            TableName=self._name,
+            IndexName="open",
+            KeyConditionExpression="#open = :open",
+            ExpressionAttributeNames={"#open": "open"},
+            ExpressionAttributeValues={":open": {"S": "OPEN"}},
+        )
+        try:
+            for page in pages:
+                for item in page["Items"]:
+                    yield item["pk"]["S"].removeprefix("RUN#"), parse_rfc3339(item["at"]["S"].split("#")[0])
+        except Exception as error:
+            raise _failed(error, "listing open runs") from error
+
+    def begin(self, run_id: str, plan: RunPlan, execution_arn: str) -> None:
+        """The execution has planned the run: RUNNING from here on."""
+        self._update(
+            run_id,
+            "SET #status = :running, #plan = :plan, execution_arn = :arn",
+            {":running": {"S": Status.RUNNING}, ":plan": _document(plan), ":arn": {"S": execution_arn}},
+            {"#status": "status", "#plan": "plan"},
+        )
+
+    def begin_step(self, run_id: str, name: str, at: datetime) -> None:
+        """A step has begun; the first time counts, for a step may be tried again."""
+        self._update(
+            run_id, "SET began.#step = if_not_exists(began.#step, :at)", {":at": {"S": rfc3339(at)}}, {"#step": name}
+        )
+
+    def end_step(self, run_id: str, name: str, at: datetime, detail: str | None = None) -> None:
+        """A step has ended; the last time counts."""
+        ended = json.dumps({"ended_at": rfc3339(at), "detail": detail})
+        self._update(run_id, "SET ended.#step = :ended", {":ended": {"S": ended}}, {"#step": name})
+
+    def fail(self, run_id: str, failure: Failure) -> None:
+        """Store what broke the run; the first failure stays, for later ones follow from it."""
+        self._update(run_id, "SET failure = if_not_exists(failure, :failure)", {":failure": _document(failure)})
+
+    def close(
+        self,
+        run_id: str,
+        *,
+        verdict: Verdict,
+        reasons: tuple[str, ...],
+        resources_left: int | None,
+        cost_usd: str | None,
+        ended_at: datetime,
+    ) -> bool:
+        """Close a run with its verdict; False where it was closed before, and then nothing changes."""
+        left = {"NULL": True} if resources_left is None else {"N": str(resources_left)}
+        cost = {"NULL": True} if cost_usd is None else {"S": cost_usd}
+        try:
+            self._client.update_item(
+                TableName=self._name,
+                Key=_key(run_id, "RUN"),
+                UpdateExpression="SET #status = :closed, verdict = :verdict, reasons = :reasons, "
+                "resources_left = :left, cost_usd = :cost, ended_at = :at REMOVE #open",
+                ConditionExpression="attribute_exists(pk) AND #status <> :closed",
+                ExpressionAttributeNames={"#status": "status", "#open": "open"},
+                ExpressionAttributeValues={
+                    ":closed": {"S": Status.CLOSED},
+                    ":verdict": {"S": verdict},
+                    ":reasons": {"S": json.dumps(reasons)},
+                    ":left": left,
+                    ":cost": cost,
+                    ":at": {"S": rfc3339(ended_at)},
+                },
+            )
+        except Exception as error:
+            if aws.kind(error) == "exists":
+                return False
+            raise _failed(error, "closing the run") from error
+        return True
+
+    def claim(self, run_id: str, part: Part, index: int, expires_at: datetime) -> Claim:
+        """Take a slice or reader over from whoever held it, dead or alive."""
+        try:
+            answer = self._client.update_item(
+                TableName=self._name,
+                Key=_key(run_id, _part_key(part, index)),
+                UpdateExpression="SET #schema = :schema, #ttl = :ttl, checkpoint = if_not_exists(checkpoint, :none), "
+                "done = if_not_exists(done, :no) ADD version :one, invocations :one",
+                ExpressionAttributeNames={"#schema": "schema", "#ttl": "ttl"},
+                ExpressionAttributeValues={
+                    ":schema": {"N": str(SCHEMA)},
+                    ":ttl": {"N": str(int((expires_at + KEPT).timestamp()))},
+                    ":none": {"N": "0"},
+                    ":no": {"BOOL": False},
+                    ":one": {"N": "1"},
+                },
+                ReturnValues="ALL_NEW",
+            )
+        except Exception as error:
+            raise _failed(error, f"claiming {part.lower()} {index}") from error
+        found = answer["Attributes"]
+        return Claim(index, int(found["version"]["N"]), int(found["checkpoint"]["N"]))
+
+    def tell(
+        self,
+        run_id: str,
+        part: Part,
+        claim: Claim,
+        counts: Mapping[str, Any],
+        *,
+        saved: bool = False,
+        done: bool = False,
+    ) -> None:
+        """Store a slice's or reader's counts so far.
+
+        Parameters
+        ----------
+        saved
+            The checkpoint of this version is stored, and holds from now on.
+
+        Raises
+        ------
+        TakenOver
+            Another worker has claimed it since.
+        """
+        changes = "SET counts = :counts, done = :done" + (", checkpoint = :mine" if saved else "")
+        try:
+            self._client.update_item(
+                TableName=self._name,
+                Key=_key(run_id, _part_key(part, claim.index)),
+                UpdateExpression=changes,
+                ConditionExpression="version = :mine",
+                ExpressionAttributeValues={
+                    ":counts": {"S": json.dumps(dict(counts))},
+                    ":done": {"BOOL": done},
+                    ":mine": {"N": str(claim.version)},
+                },
+            )
+        except Exception as error:
+            if aws.kind(error) == "exists":
+                raise TakenOver(f"{part.title()} {claim.index} of the run is held by another worker.") from error
+            raise _failed(error, f"telling how {part.lower()} {claim.index} stands") from error
+
+    def parts(self, run_id: str, part: Part) -> list[PartState]:
+        """All slices or readers of a run that have begun, by index; strongly consistent, over all pages."""
+        return [_part(item) for item in self._query(run_id, prefix=f"{part}#")]
+
+    def _query(self, run_id: str, prefix: str | None = None) -> Iterator[dict[str, Any]]:
+        condition, values = "pk = :pk", {":pk": {"S": f"RUN#{run_id}"}}
+        if prefix is not None:
+            condition, values = f"{condition} AND begins_with(sk, :sk)", {**values, ":sk": {"S": prefix}}
+        pages = self._client.get_paginator("query").paginate(
+            TableName=self._name,
+            KeyConditionExpression=condition,
+            ExpressionAttributeValues=values,
+            ConsistentRead=True,
+        )
+        try:
+            for page in pages:
+                yield from page["Items"]
+        except Exception as error:
+            raise _failed(error, "reading the run") from error
+
+    def _update(
+        self, run_id: str, changes: str, values: Mapping[str, Any], names: Mapping[str, str] | None = None
+    ) -> None:
+        optional = {"ExpressionAttributeNames": dict(names)} if names else {}
+        try:
+            self._client.update_item(
+                TableName=self._name,
+                Key=_key(run_id, "RUN"),
+                UpdateExpression=changes,
+                ConditionExpression="attribute_exists(pk)",
+                ExpressionAttributeValues=dict(values),
+                **optional,
+            )
+        except Exception as error:
+            if aws.kind(error) == "exists":
+                raise RunNotFound(f"There is no run {run_id!r}.") from error
+            raise _failed(error, "changing the run") from error
+
+
+def _failed(error: Exception, doing: str) -> Exception:
+    """The domain error for an AWS failure; any other exception as it is."""
+    return aws.translate(error, doing) if not isinstance(error, WeirError) and aws.is_aws_error(error) else error
+
+
+def _key(run_id: str, sort: str) -> dict[str, Any]:
+    return {"pk": {"S": f"RUN#{run_id}"}, "sk": {"S": sort}}
+
+
+def _part_key(part: Part, index: int) -> str:
+    return f"{part}#{index:05d}"
+
+
+def _document(model: RunPlan | Failure) -> dict[str, str]:
+    return {"S": model.model_dump_json()}
+
+
+def _item(run: Run) -> dict[str, Any]:
+    at = f"{rfc3339(run.created_at)}#{run.run_id}"
+    item = {
+        **_key(run.run_id, "RUN"),
+        "schema": {"N": str(SCHEMA)},
+        "ttl": {"N": str(int((run.created_at + KEPT).timestamp()))},
+        "list": {"S": "RUNS"},
+        "open": {"S": "OPEN"},
+        "at": {"S": at},
+        "owner": {"S": run.owner},
+        "status": {"S": run.status},
+        "created_at": {"S": rfc3339(run.created_at)},
+        "expires_at": {"S": rfc3339(run.expires_at)},
+        "stream_name": {"S": run.stream_name},
+        "spec": {"S": json.dumps(spec_json(run.spec))},
+        "began": {"M": {}},
+        "ended": {"M": {}},
+    }
+    if run.execution_arn is not None:
+        item["execution_arn"] = {"S": run.execution_arn}
+    return item
+
+
+def _text(item: Mapping[str, Any], name: str) -> str | None:
+    value = item.get(name, {}).get("S")
+    return None if value is None else str(value)
+
+
+def _time(item: Mapping[str, Any], name: str) -> datetime | None:
+    value = _text(item, name)
+    return None if value is None else parse_rfc3339(value)
+
+
+def _summary(item: Mapping[str, Any]) -> RunSummary:
+    return RunSummary.model_validate(
+        {
+            "run_id": item["pk"]["S"].removeprefix("RUN#"),
+            "owner": item["owner"]["S"],
+            "status": item["status"]["S"],
+            "created_at": item["created_at"]["S"],
+            "ended_at": _text(item, "ended_at"),
+            "stream_name": item["stream_name"]["S"],
+            "verdict": _text(item, "verdict"),
+            "reasons": json.loads(_text(item, "reasons") or "[]"),
+        }
+    )
+
+
+def _run(item: Mapping[str, Any]) -> Run:
+    plan, failure = _text(item, "plan"), _text(item, "failure")
+    left = item.get("resources_left", {}).get("N")
+    failed = None if failure is None else Failure.model_validate_json(failure)
+    return Run(
+        **_summary(item).model_dump(),
+        expires_at=parse_rfc3339(item["expires_at"]["S"]),
+        spec=RunSpec.model_validate_json(item["spec"]["S"]),
+        plan=None if plan is None else RunPlan.model_validate_json(plan),
+        steps=_steps(item, failed),
+        failure=failed,
+        resources_left=None if left is None else int(left),
+        cost_usd=_text(item, "cost_usd"),
+        execution_arn=_text(item, "execution_arn"),
+    )
+
+
+def _steps(item: Mapping[str, Any], failure: Failure | None) -> tuple[Step, ...]:
+    """The steps in the order in which they began."""
+    steps = []
+    for name, began in item["began"]["M"].items():
+        ended = json.loads(item["ended"]["M"].get(name, {"S": "{}"})["S"])
+        broken = failure is not None and failure.step == name
+        steps.append(
+            Step(
+                name=name,
+                status="FAILED" if broken else "DONE" if ended else "RUNNING",
+                started_at=parse_rfc3339(began["S"]),
+                ended_at=parse_rfc3339(ended["ended_at"]) if ended else None,
+                detail=failure.cause if broken and failure else ended.get("detail"),
+            )
+        )
+    return tuple(sorted(steps, key=lambda step: step.started_at))
+
+
+def _part(item: Mapping[str, Any]) -> PartState:
+    counts = json.loads(_text(item, "counts") or "{}")
+    counts["invocations"] = int(item["invocations"]["N"])
+    index = int(item["sk"]["S"].split("#")[1])
+    return PartState(index, item["done"]["BOOL"], int(item["checkpoint"]["N"]), counts)
+
+
+def _worked(run: Run, items: list[dict[str, Any]]) -> Iterator[Step]:
+    """The steps Insert and Verify, from the times that the writers and readers told: they write no run item."""
+    for name, part in (("Insert", "SLICE"), ("Verify", "READER")):
+        counts = [_part(item) for item in items if item["sk"]["S"].startswith(part)]
+        began = [one.counts["began_at"] for one in counts if one.counts.get("began_at") is not None]
+        if not began:
+            continue
+        done = all(one.done for one in counts)
+        broken = run.failure is not None and run.failure.step == name
+        ended = [one.counts["ended_at"] for one in counts if one.counts.get("ended_at") is not None]
+        yield Step(
+            name=name,
+            status="FAILED" if broken else "DONE" if done else "RUNNING",
+            started_at=datetime.fromtimestamp(min(began), UTC),
+            ended_at=datetime.fromtimestamp(max(ended), UTC) if (done or broken) and ended else None,
+            detail=run.failure.cause if broken and run.failure else None,
+        )
+
+
+def _progress(run: Run, items: list[dict[str, Any]]) -> Progress:
+    slices = [_part(item) for item in items if item["sk"]["S"].startswith("SLICE#")]
+    readers = [_part(item) for item in items if item["sk"]["S"].startswith("READER#")]
+
+    def total(parts: list[PartState], name: str) -> int:
+        return sum(int(part.counts.get(name, 0)) for part in parts)
+
+    return Progress(
+        planned=run.plan.records if run.plan else None,
+        accepted=total(slices, "accepted"),
+        rejected=total(slices, "rejected"),
+        retried=total(slices, "retried"),
+        throttled=total(slices, "throttled"),
+        seen=total(readers, "seen"),
+        workers_done=sum(part.done for part in slices),
+        readers_done=sum(part.done for part in readers),
+    )

@@ -1,0 +1,110 @@
+"""One invocation of a writer or a reader of a run, put together from the run as stored."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from random import Random
+from typing import Any
+
+from weir.runs.models import InlineSource, Run, Status
+from weir.runs.planner import Span, spans
+from weir.runs.reading import Reading
+from weir.runs.source import Generated, Inline, Lines, Source
+from weir.runs.starting import RunClosed, source_size
+from weir.runs.table import RunNotFound
+from weir.runs.wiring import Wiring
+from weir.runs.writer import SliceWriter, pace_of
+from weir.runtime import aws
+from weir.runtime.errors import Conflict
+from weir.streams.hashing import ShardMap
+from weir.streams.kinesis_put import PutAdapter
+from weir.streams.producer import Producer
+
+SPARE_SECONDS = 20.0
+"""Kept free at the end of an invocation, to store the checkpoint."""
+
+WRITER_THREADS = 4
+READING_SLACK = timedelta(minutes=10)
+
+
+def write_slice(run_id: str, index: int, seconds_left: float, wires: Wiring) -> dict[str, Any]:
+    """Write slice ``index`` for as long as this invocation may; ``{"done": bool, "wait": seconds}``."""
+    run = _running(run_id, wires)
+    source, first = _source(run, index, wires)
+    writer = SliceWriter(
+        run=run,
+        index=index,
+        source=source,
+        first_position=first,
+        producer=_producer(run, wires),
+        table=wires.table,
+        bucket=wires.bucket,
+        clock=wires.clock,
+    )
+    done = writer.write(wires.clock.monotonic() + seconds_left - SPARE_SECONDS)
+    return {"done": done, "wait": 0}
+
+
+def read_shards(run_id: str, index: int, seconds_left: float, wires: Wiring) -> dict[str, Any]:
+    """Read the shards of reader ``index``; ``{"done": bool, "wait": seconds}``."""
+    run = _running(run_id, wires)
+    plan = run.plan
+    if plan is None:
+        raise Conflict(f"Run {run_id} has no plan yet.")
+    allowed = timedelta(seconds=2 * plan.seconds) + READING_SLACK
+
+    def deadline() -> bool:
+        return wires.clock.now() > min(run.created_at + allowed, run.expires_at)
+
+    reading = Reading(
+        run=run,
+        index=index,
+        readers=plan.readers,
+        kinesis=wires.kinesis,
+        table=wires.table,
+        bucket=wires.bucket,
+        clock=wires.clock,
+        deadline=deadline,
+    )
+    outcome = reading.read(wires.clock.monotonic() + seconds_left - SPARE_SECONDS)
+    return {"done": outcome.done, "wait": outcome.wait_seconds}
+
+
+def _running(run_id: str, wires: Wiring) -> Run:
+    run = wires.table.head(run_id)
+    if run is None:
+        raise RunNotFound(f"There is no run {run_id!r}.")
+    if run.status is Status.CLOSED:
+        raise RunClosed(f"Run {run_id} is closed: {run.verdict}.")
+    return run
+
+
+def _source(run: Run, index: int, wires: Wiring) -> tuple[Source, int]:
+    load, workers = run.spec.load, run.plan.workers if run.plan else 1
+    if load.source is None:
+        span = spans(load.records or 0, workers)[index]
+        return Generated(span, load.bytes - 36, load.keys), span.start
+    if isinstance(load.source, InlineSource):
+        span = spans(len(load.source.lines), workers)[index]
+        return Inline(span, load.source, load.keys), span.start
+    size = source_size(run.spec, wires)
+    key = load.source.key
+    span = spans(size.bytes, workers)[index] if size else Span(0, 0)
+    return Lines(span, lambda offset: wires.bucket.open_at(key, offset), load.source.key_field, load.keys), span.start
+
+
+def _producer(run: Run, wires: Wiring) -> Callable[[], Producer]:
+    def make() -> Producer:
+        shards = ShardMap(wires.kinesis.shards(run.stream_name))
+        client = aws.client("kinesis", attempts=1, validate=False)
+        return Producer(
+            PutAdapter(client, run.stream_name),
+            shards,
+            wires.clock,
+            pace=pace_of(run.spec.load, run.plan.workers if run.plan else 1),
+            ordered=run.spec.slo.ordered,
+            aggregate=run.spec.load.aggregated,
+            concurrency=WRITER_THREADS,
+            rng=Random(),
+        )
+
+    return make

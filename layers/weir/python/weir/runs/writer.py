@@ -1,0 +1,237 @@
+"""Insert one slice of a run: draw records, seal them, put them, and account for every one.
+
+A slice goes on where its last checkpoint stands. Between two checkpoints all records drawn are settled (accepted or
+given up), so a checkpoint is one position and the counts up to it. A writer that dies is followed by one that sends
+the records since the checkpoint again: duplicates, which are counted, never losses.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from weir.runs.bucket import RunsBucket, part_key
+from weir.runs.envelope import run_tag, seal
+from weir.runs.models import Load, Run
+from weir.runs.source import Source, SourceUnreadable
+from weir.runs.table import Claim, RunsTable
+from weir.runtime.clock import Clock
+from weir.runtime.errors import NotFound, TooManyRequests, Unavailable, UpstreamFailed
+from weir.runtime.observability import logger
+from weir.streams.entries import Accepted, Entry, PutTally, Rejected
+from weir.streams.pacing import AsFastAsPossible, Burst, Pace, Rate
+from weir.streams.producer import Producer
+
+SEGMENT_SECONDS = 20.0
+"""From one checkpoint to the next: what a crash makes a writer send again."""
+
+TELL_SECONDS = 1.0
+GIVE_UP_SECONDS = 60.0
+"""Kept free at the end of an invocation, for what Kinesis has not accepted yet."""
+
+
+class StreamGone(NotFound):
+    """The stream went away while records were being written."""
+
+    slug, title = "stream-gone", "The stream is gone"
+
+
+@dataclass(slots=True)
+class SliceState:
+    """A slice's checkpoint. Grows with the keys used, and with rejected records, never with accepted ones.
+
+    ``produced`` is the number of records drawn of each key, ``rejected`` the sequence numbers given up of each key;
+    ``shards`` is [Kinesis records, bytes, throttled] by shard id; times are epoch seconds.
+    """
+
+    position: int
+    finished: bool = False
+    produced: dict[str, int] = field(default_factory=dict)
+    rejected: dict[str, list[int]] = field(default_factory=dict)
+    shards: dict[str, list[int]] = field(default_factory=dict)
+    accepted: int = 0
+    refused: int = 0
+    retried: int = 0
+    throttled: int = 0
+    uncertain: int = 0
+    bytes: int = 0
+    requests: int = 0
+    kinesis_records: int = 0
+    payload_units: int = 0
+    rounded_kib: int = 0
+    busy_seconds: float = 0.0
+    began_at: float | None = None
+    ended_at: float | None = None
+    errors: dict[str, int] = field(default_factory=dict)
+
+    def add(self, tally: PutTally) -> None:
+        """Enter what a producer's run came to."""
+        self.accepted += tally.accepted
+        self.refused += tally.rejected
+        self.retried += tally.retried
+        self.throttled += tally.throttled
+        self.uncertain += tally.uncertain
+        self.bytes += tally.bytes
+        self.requests += tally.requests
+        self.kinesis_records += tally.kinesis_records
+        self.payload_units += tally.payload_units
+        self.rounded_kib += tally.rounded_kib
+        for shard_id, shard in tally.shards.items():
+            sums = self.shards.setdefault(shard_id, [0, 0, 0])
+            sums[0] += shard.records
+            sums[1] += shard.bytes
+            sums[2] += shard.throttled
+        for code, count in tally.errors.items():
+            self.errors[code] = self.errors.get(code, 0) + count
+
+    def counts(self) -> dict[str, Any]:
+        """What the table keeps of it: everything but the keys."""
+        kept = asdict(self)
+        for name in ("position", "finished", "produced", "rejected"):
+            del kept[name]
+        kept["rejected"] = kept.pop("refused")
+        return kept
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able state, for the bucket."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, state: Mapping[str, Any]) -> "SliceState":
+        """The state of a checkpoint."""
+        return cls(**state)
+
+
+@dataclass(frozen=True, slots=True)
+class SliceWriter:
+    """Everything that writing one slice needs. ``producer`` makes the producer of this invocation."""
+
+    run: Run
+    index: int
+    source: Source
+    first_position: int
+    producer: Callable[[], Producer]
+    table: RunsTable
+    bucket: RunsBucket
+    clock: Clock
+
+    def write(self, until: float) -> bool:
+        """Write until the slice's end, or about the monotonic second ``until``; True where the slice is finished.
+
+        Raises
+        ------
+        StreamGone, UpstreamFailed
+            The stream is gone, or AWS denies writing to it. What was accepted before is accounted for.
+        SourceUnreadable
+            A line of the caller's source can't be used.
+        TakenOver
+            Another worker holds the slice now.
+        """
+        began = self.clock.monotonic()
+        claim = self.table.claim(self.run.run_id, "SLICE", self.index, self.run.expires_at)
+        state = self._resume(claim)
+        if state.began_at is None:
+            state.began_at = self.clock.epoch()
+        busy_before = state.busy_seconds
+        producer = self.producer()
+        stop_drawing = until - GIVE_UP_SECONDS
+        segment_seconds = segment_of(self.run.spec.load)
+        while not state.finished:
+            segment_end = min(stop_drawing, self.clock.monotonic() + segment_seconds)
+            tally, unreadable = self._segment(producer, state, claim, segment_end, until)
+            state.ended_at = self.clock.epoch()
+            state.busy_seconds = busy_before + self.clock.monotonic() - began
+            self._checkpoint(claim, state)
+            _refuse_broken(tally)
+            if unreadable is not None:
+                raise unreadable
+            if self.clock.monotonic() >= stop_drawing:
+                break
+        return state.finished
+
+    def _resume(self, claim: Claim) -> SliceState:
+        if claim.checkpoint == 0:
+            return SliceState(position=self.first_position)
+        kept = self.bucket.load(part_key(self.run.run_id, "SLICE", self.index, claim.checkpoint))
+        return SliceState.from_dict(kept)
+
+    def _segment(
+        self, producer: Producer, state: SliceState, claim: Claim, segment_end: float, give_up: float
+    ) -> tuple[PutTally, SourceUnreadable | None]:
+        before = state.counts()
+        told = {"at": self.clock.monotonic(), "accepted": state.accepted}
+
+        def on_accepted(batch: Sequence[Accepted]) -> None:
+            told["accepted"] += len(batch)
+            if self.clock.monotonic() - told["at"] >= TELL_SECONDS:
+                told["at"] = self.clock.monotonic()
+                self._tell(claim, {**before, "accepted": told["accepted"]})
+
+        def on_rejected(batch: Sequence[Rejected]) -> None:
+            for one in batch:
+                state.rejected.setdefault(one.entry.partition_key, []).append(one.entry.ref)
+
+        unreadable: list[SourceUnreadable] = []
+        tally = producer.run(
+            self._entries(state, segment_end, unreadable.append),
+            deadline=give_up,
+            on_accepted=on_accepted,
+            on_rejected=on_rejected,
+        )
+        state.add(tally)
+        return tally, unreadable[0] if unreadable else None
+
+    def _entries(
+        self, state: SliceState, segment_end: float, on_unreadable: Callable[[SourceUnreadable], None]
+    ) -> Iterator[Entry]:
+        """Sealed records of one segment. A line that can't be used ends it, so that what came before is accounted."""
+        tag, index, produced = run_tag(self.run.run_id), self.index, state.produced
+        epoch, monotonic = self.clock.epoch, self.clock.monotonic
+        try:
+            for next_position, key, payload in self.source.read(state.position):
+                sequence = produced.get(key, 0)
+                produced[key] = sequence + 1
+                state.position = next_position
+                yield Entry(key, seal(tag, index, sequence, int(epoch() * 1_000_000), payload), None, sequence)
+                if monotonic() >= segment_end:
+                    return
+            state.finished = True
+        except SourceUnreadable as error:
+            on_unreadable(error)
+
+    def _tell(self, claim: Claim, counts: Mapping[str, Any]) -> None:
+        try:
+            self.table.tell(self.run.run_id, "SLICE", claim, counts)
+        except (TooManyRequests, Unavailable) as error:
+            # Progress for people to look at: the next one, or the checkpoint, tells the same.
+            logger().warning("progress not told: %s", error)
+
+    def _checkpoint(self, claim: Claim, state: SliceState) -> None:
+        self.bucket.save(part_key(self.run.run_id, "SLICE", self.index, claim.version), state.to_dict())
+        self.table.tell(self.run.run_id, "SLICE", claim, state.counts(), saved=True, done=state.finished)
+
+
+def _refuse_broken(tally: PutTally) -> None:
+    codes = ", ".join(sorted(tally.errors)) or "no code"
+    if tally.stopped == "stream_gone":
+        raise StreamGone(f"The stream went away while records were being written ({codes}).")
+    if tally.stopped == "refused":
+        raise UpstreamFailed(f"AWS denies writing to the stream ({codes}).")
+
+
+def segment_of(load: Load) -> float:
+    """Seconds of a segment: about 20, and whole periods of a burst, whose phase begins anew with each segment."""
+    if load.burst is None:
+        return SEGMENT_SECONDS
+    return math.ceil(SEGMENT_SECONDS / load.burst.every_seconds) * load.burst.every_seconds
+
+
+def pace_of(load: Load, workers: int) -> Pace:
+    """One writer's pace: its share of the asked rate, or as fast as the shards take it."""
+    if load.rate is None:
+        return AsFastAsPossible()
+    burst = load.burst
+    return Rate(
+        load.rate / workers,
+        None if burst is None else Burst(burst.every_seconds, burst.length_seconds, burst.factor),
+    )

@@ -1,0 +1,114 @@
+"""Configuration, from the environment and, below it, a YAML file named by ``WEIR_CONFIG_FILE``.
+
+The only module that reads ``os.environ``. A handler calls ``settings(needs=...)`` when it is loaded, so that a
+wrong or missing value stops the function at its start with one error that lists everything that is wrong.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+PREFIX = "WEIR_"
+
+
+class SettingsError(Exception):
+    """The configuration can't be used; the message lists every problem, a line each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Each field is ``WEIR_<FIELD>`` in the environment, or ``<field>`` in the YAML file."""
+
+    stage: str = "local"
+    service: str = "weir"
+    region: str = "us-east-1"
+    log_level: str = "INFO"
+    tracing: bool = False
+    metrics_namespace: str = "Weir"
+    cursor_secret_arn: str = ""
+    idempotency_table: str = ""
+    runs_table: str = ""
+    runs_bucket: str = ""
+    run_machine_arn: str = ""
+    cleanup_machine_arn: str = ""
+    settle_queue_url: str = ""
+    signing_secret_arn: str = ""
+    run_stream_prefix: str = "weir-run-"
+    max_run_cost_usd: str = "5.00"
+    worker_records_per_second: int = 10_000
+    worker_memory_mb: int = 1024
+    metrics_wait_seconds: int = 300
+    aws_timeout_seconds: float = 10.0
+
+
+def load(environ: Mapping[str, str], document: Mapping[str, Any] | None = None) -> Settings:
+    """Settings from an environment over a YAML document's values. SettingsError lists every problem."""
+    values: dict[str, Any] = {}
+    problems: list[str] = []
+    known = {field.name: type(field.default) for field in fields(Settings)}
+    for name in sorted(set(document or {}) - set(known)):
+        problems.append(f"{name}: no such setting (known: {', '.join(known)})")
+    for name, kind in known.items():
+        raw = environ.get(PREFIX + name.upper())
+        if raw is None and name == "region":
+            raw = environ.get("AWS_REGION")
+        if raw is None and document is not None and name in document:
+            raw = str(document[name])
+        if raw is None:
+            continue
+        try:
+            values[name] = _parse(raw, kind)
+        except ValueError:
+            problems.append(f"{PREFIX}{name.upper()}: {raw!r} is no {kind.__name__}")
+    if problems:
+        raise SettingsError("Weir's configuration can't be used:\n  " + "\n  ".join(problems))
+    return Settings(**values)
+
+
+def _parse(raw: str, kind: type) -> Any:
+    if kind is bool:
+        lowered = raw.strip().lower()
+        if lowered not in {"true", "false", "1", "0"}:
+            raise ValueError(raw)
+        return lowered in {"true", "1"}
+    return kind(raw)
+
+
+@lru_cache(maxsize=1)
+def _from_process() -> Settings:
+    path = os.environ.get(PREFIX + "CONFIG_FILE")
+    document = None
+    if path:
+        import yaml  # only where a file is configured: the import costs every cold start otherwise
+
+        try:
+            document = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
+        except (OSError, yaml.YAMLError) as error:
+            raise SettingsError(f"Weir's configuration can't be used:\n  {path}: {error}") from error
+        if not isinstance(document, dict):
+            raise SettingsError(f"Weir's configuration can't be used:\n  {path}: not a mapping of settings")
+    return load(os.environ, document)
+
+
+def settings(needs: tuple[str, ...] = ()) -> Settings:
+    """The process's settings, read on first use.
+
+    Parameters
+    ----------
+    needs
+        Names of fields that this function can't work without; SettingsError names all that are empty.
+    """
+    loaded = _from_process()
+    missing = [name for name in needs if not getattr(loaded, name)]
+    if missing:
+        lines = "\n  ".join(f"{PREFIX}{name.upper()}: not set" for name in missing)
+        raise SettingsError(f"Weir's configuration can't be used:\n  {lines}")
+    return loaded
+
+
+def forget() -> None:
+    """Read the environment again at the next use (for tests that change it)."""
+    _from_process.cache_clear()

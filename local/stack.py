@@ -1,0 +1,131 @@
+"""Build the template and put it on the local AWS, as `make deploy` puts it on a real one: sam build, sam deploy.
+
+What differs is data: the interpreter and the wheels follow the emulator's own Python, because Lambda functions run on
+it there.
+"""
+
+import json
+import platform
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from local import bootstrap, places
+from local.server import Server
+
+STACK_NAME = "weir"
+BUILT_FROM = places.BUILD / ".built-from"
+PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"  # .tools/ministack is made from this interpreter
+ARCHITECTURE = "arm64" if platform.machine() in {"arm64", "aarch64"} else "x86_64"
+
+
+class DeployError(Exception):
+    """A build or a deployment failed; the message is SAM's own."""
+
+
+def build(fingerprint: str) -> bool:
+    """Build the artefacts under ``.local/build`` unless they were built from the same sources; true if it did."""
+    if BUILT_FROM.exists() and BUILT_FROM.read_text() == fingerprint:
+        return False
+    shutil.rmtree(places.BUILD, ignore_errors=True)
+    # uv needs the person's own environment (index, certificates, proxy, cache) to fetch the layer's wheels.
+    target = {"WEIR_BUILD_PYTHON": PYTHON, "WEIR_BUILD_PLATFORM": ""}
+    _sam(bootstrap.uv_environment() | target, "build", "--build-dir", str(places.BUILD))
+    BUILT_FROM.write_text(fingerprint)
+    return True
+
+
+def deploy(server: Server, stack_name: str = STACK_NAME, **parameters: str) -> dict[str, str]:
+    """Deploy the built template and return the stack's outputs.
+
+    Raises
+    ------
+    DeployError
+        The stack could not be created or updated.
+    """
+    bucket = f"{stack_name}-artifacts"
+    cloudformation = _client("cloudformation", server)
+    _client("s3", server).create_bucket(Bucket=bucket)
+    overrides = {"Stage": "local", "PythonRuntime": f"python{PYTHON}", "Architecture": ARCHITECTURE} | parameters
+    _sam(
+        places.clean_environment(AWS_ENDPOINT_URL=server.endpoint),
+        *("deploy", "--config-file", str(places.REPOSITORY / "samconfig.toml"), "--config-env", "local"),
+        *("--template-file", str(places.BUILD / "template.yaml")),
+        *("--stack-name", stack_name, "--s3-bucket", bucket, "--no-progressbar", "--no-resolve-s3"),
+        *("--parameter-overrides", *(f"{name}={value}" for name, value in overrides.items())),
+    )
+    stack = cloudformation.describe_stacks(StackName=stack_name)["Stacks"][0]
+    return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
+
+
+def describe(server: Server, outputs: dict[str, str], sources: str) -> dict[str, Any]:
+    """What ``.local/stack.json`` tells: where the stack answers and how to speak to its AWS."""
+    return {
+        "api_url": local_url(outputs["ApiUrl"], server),
+        "aws_endpoint_url": server.endpoint,
+        "region": places.REGION,
+        "stack_name": STACK_NAME,
+        "admin": None,
+        "outputs": outputs,
+        "sources": sources,
+    }
+
+
+def local_url(api_url: str, server: Server) -> str:
+    """The emulator's address of a REST API whose AWS address is ``https://ID.execute-api.REGION.SUFFIX/STAGE``."""
+    parts = urlsplit(api_url)
+    match = re.fullmatch(r"([a-z0-9]+)\.execute-api\..+", parts.hostname or "")
+    if match is None:
+        raise DeployError(f"The output ApiUrl is not the address of a REST API: {api_url}")
+    return f"{server.endpoint}/_aws/execute-api/{match[1]}{parts.path}"
+
+
+def read() -> dict[str, Any] | None:
+    """The stack that ``.local/stack.json`` tells of, if there is one."""
+    try:
+        document: dict[str, Any] = json.loads(places.STACK_FILE.read_text())
+    except (FileNotFoundError, ValueError):
+        return None
+    return document
+
+
+def write(document: dict[str, Any]) -> None:
+    """Write ``.local/stack.json`` in one step, so that no reader sees half of it."""
+    draft = places.STACK_FILE.with_suffix(".draft")
+    draft.write_text(json.dumps(document, indent=2) + "\n")
+    draft.replace(places.STACK_FILE)
+
+
+def _client(service: str, server: Server) -> Any:
+    # Imported on use: `make up` with nothing to do answers before botocore would have been loaded.
+    import boto3
+
+    return boto3.client(
+        service,  # type: ignore[call-overload]
+        endpoint_url=server.endpoint,
+        region_name=places.REGION,
+        aws_access_key_id=places.ROOT_KEY,
+        aws_secret_access_key=places.ROOT_SECRET,
+    )
+
+
+def _sam(environment: Mapping[str, str], *arguments: str) -> None:
+    # An outer make would hand its flags and its job server down to the makes that SAM runs.
+    child = {name: value for name, value in environment.items() if name not in {"MAKEFLAGS", "MFLAGS", "MAKELEVEL"}}
+    child["SAM_CLI_TELEMETRY"] = "0"
+    finished = subprocess.run(
+        [places.program(".tools/sam", "sam"), *arguments],
+        cwd=places.REPOSITORY,
+        env=child,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if finished.returncode:
+        raise DeployError(f"sam {arguments[0]} failed:\n{finished.stdout}")
