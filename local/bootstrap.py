@@ -56,7 +56,7 @@ def ensure_developer_environment() -> None:
     """Make ``.venv`` with pip and the pinned uv in it; a broken one is made anew."""
     python = executable(DEVELOPER_ENVIRONMENT, "python")
     probe = (python, "-c", "import pip")
-    if not os.path.exists(python) or subprocess.run(probe, stderr=subprocess.DEVNULL, check=False).returncode:
+    if not pathlib.Path(python).exists() or subprocess.run(probe, stderr=subprocess.DEVNULL, check=False).returncode:
         run(sys.executable, "-m", "venv", "--clear", str(DEVELOPER_ENVIRONMENT))
     lock = str(REPOSITORY / "requirements" / "uv.txt")
     options = ("--quiet", "--disable-pip-version-check", "--require-hashes", "--no-deps")

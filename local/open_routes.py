@@ -1,9 +1,9 @@
 """Refuse to deploy a template whose HTTP routes anybody may call: ``python -m local.open_routes template.yaml``.
 
 A route is open when neither it nor its API names an authorizer. Health routes are open by design. The model is SAM's:
-``Auth.DefaultAuthorizer`` on the API guards every route of it, and ``Auth.Authorizer`` on a route's event replaces that,
-``NONE`` opening it (https://docs.aws.amazon.com/serverless-application-model/latest/developerguide/, "ApiAuth" and
-"ApiFunctionAuth"). Routes written into an OpenAPI ``DefinitionBody`` are not looked into: such an API counts as open.
+``Auth.DefaultAuthorizer`` on the API guards every route of it, and ``Auth.Authorizer`` on a route's event replaces
+that, ``NONE`` opening it (https://docs.aws.amazon.com/serverless-application-model/latest/developerguide/, "ApiAuth"
+and "ApiFunctionAuth"). Routes written into an OpenAPI ``DefinitionBody`` are not looked into: such an API counts as open.
 """
 
 import sys
@@ -78,12 +78,14 @@ def _default_authorizer(template: dict[str, Any], resource: dict[str, Any]) -> b
         return False
     inherited = template.get("Globals", {}).get(kind, {}).get("Auth") or {}
     auth = inherited | (resource.get("Properties", {}).get("Auth") or {})
-    return auth.get("DefaultAuthorizer", NO_AUTHORIZER) != NO_AUTHORIZER
+    return bool(auth.get("DefaultAuthorizer", NO_AUTHORIZER) != NO_AUTHORIZER)
 
 
 def _has_own_routes(resource: dict[str, Any]) -> bool:
     properties = resource.get("Properties", {})
-    return "DefinitionBody" in properties or "DefinitionUri" in properties if "Api" in resource.get("Type", "") else False
+    return (
+        "DefinitionBody" in properties or "DefinitionUri" in properties if "Api" in resource.get("Type", "") else False
+    )
 
 
 def main() -> int:

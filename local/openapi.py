@@ -43,7 +43,7 @@ PROBLEM_SCHEMA: dict[str, Any] = {
         },
     },
 }
-_REPLACED = ("HTTPValidationError", "ValidationError")
+_REPLACED = ("HTTPValidationError", "ResponseValidationError", "ValidationError")
 
 
 class MergeError(Exception):
@@ -112,8 +112,8 @@ def _merge(whole: dict[str, Any], part: dict[str, Any], source: Path) -> None:
 def _tell_problems(operation: dict[str, Any]) -> None:
     for status, response in operation.get("responses", {}).items():
         content = response.get("content") or {}
-        refused = "HTTPValidationError" in json.dumps(content)
-        if refused or (status >= "400" and PROBLEM in content):
+        replaced = any(f"{SCHEMAS}{name}" in json.dumps(content) for name in _REPLACED)
+        if replaced or (status >= "400" and PROBLEM in content):
             response["content"] = {PROBLEM: {"schema": {"$ref": f"{SCHEMAS}Problem"}}}
 
 

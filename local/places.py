@@ -6,6 +6,7 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parent.parent
 STATE = REPOSITORY / ".local"
 STACK_FILE = STATE / "stack.json"
+STACK_FILE_VARIABLE = "WEIR_STACK_FILE"  # names another stack than the local one to the tests
 SERVER_FILE = STATE / "server.json"
 LOCK_FILE = STATE / "lock"
 LOG_FILE = STATE / "aws.log"

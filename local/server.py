@@ -4,6 +4,7 @@ What is known of it stands in ``.local/server.json``. A process counts as ours o
 launcher and the port answers, so a stale file after a crash or a reboot can neither be reused nor kill a stranger.
 """
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -86,10 +87,10 @@ def wait_ready(server: Server) -> None:
     """
     deadline = time.monotonic() + READY_WITHIN_S
     while time.monotonic() < deadline:
-        if _answers(server):
-            return
         if not _is_ours(server.pid):
             break
+        if _answers(server):
+            return
         time.sleep(0.05)
     raise ServerError(f"The local AWS did not start; its log is {places.LOG_FILE}\n{_tail()}")
 
@@ -120,7 +121,7 @@ def _recorded() -> Server | None:
 def _is_ours(pid: int) -> bool:
     """Whether ``pid`` runs our launcher: the id may have been given to another program since."""
     listing = subprocess.run(
-        ["ps", "-o", "stat=,command=", "-p", str(pid)], capture_output=True, text=True, check=False
+        ["ps", "-ww", "-o", "stat=,command=", "-p", str(pid)], capture_output=True, text=True, check=False
     ).stdout.strip()
     return LAUNCHER in listing and not listing.startswith("Z")
 
@@ -147,10 +148,9 @@ def _signal_group(pid: int, number: int) -> None:
 
 
 def _group_lives(pid: int) -> bool:
-    try:
-        os.waitpid(pid, os.WNOHANG)  # collect it where it is our own child, or it would seem to live on
-    except ChildProcessError:
-        pass  # started by an earlier process: init collects it
+    # Collect it where it is our own child, or it would seem to live on; else init does.
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)
     try:
         os.killpg(pid, 0)
     except (ProcessLookupError, PermissionError):

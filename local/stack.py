@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -84,10 +85,10 @@ def local_url(api_url: str, server: Server) -> str:
     return f"{server.endpoint}/_aws/execute-api/{match[1]}{parts.path}"
 
 
-def read() -> dict[str, Any] | None:
-    """The stack that ``.local/stack.json`` tells of, if there is one."""
+def read(file: Path = places.STACK_FILE) -> dict[str, Any] | None:
+    """The stack that ``.local/stack.json``, or another such file, tells of, if there is one."""
     try:
-        document: dict[str, Any] = json.loads(places.STACK_FILE.read_text())
+        document: dict[str, Any] = json.loads(file.read_text())
     except (FileNotFoundError, ValueError):
         return None
     return document
@@ -105,7 +106,7 @@ def _client(service: str, server: Server) -> Any:
     import boto3
 
     return boto3.client(
-        service,  # type: ignore[call-overload]
+        service,
         endpoint_url=server.endpoint,
         region_name=places.REGION,
         aws_access_key_id=places.ROOT_KEY,

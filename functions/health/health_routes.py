@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from aws_lambda_powertools.event_handler.openapi.params import Query
+
 from weir.health import readiness
 from weir.health.dependencies import checks, reason
 from weir.health.liveness import ALIVE

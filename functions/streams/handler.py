@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from aws_lambda_powertools.event_handler.openapi.params import Body, Path, Query
+
 from weir.runtime import aws, http, idempotency, pagination
 from weir.runtime.clock import SYSTEM
 from weir.runtime.errors import FieldError, Invalid
@@ -47,20 +48,6 @@ Cursor = Annotated[str | None, Query(max_length=4096, description="The cursor of
 ShardId = Annotated[str, Query(min_length=1, max_length=128, pattern=r"^[a-zA-Z0-9_.-]+$", description="Shard id")]
 
 
-def _problems(*statuses: int) -> dict[int, Any]:
-    """The problems that a route answers, for OpenAPI."""
-    told = {
-        400: "The request or its cursor can't be read",
-        403: "Weir did not make the stream, or force by one who is no admin",
-        404: "No such stream, or no such shard",
-        409: "The state of the stream, or of the Idempotency-Key, forbids it; see Retry-After",
-        422: "A field can't be accepted; errors[] names it",
-        429: "A quota or rate is reached; see Retry-After",
-    }
-    schema = {"type": "object", "required": ["type", "title", "status", "detail"]}
-    return {status: {"description": told[status], "content": {http.PROBLEM: {"schema": schema}}} for status in statuses}
-
-
 @lru_cache(maxsize=1)
 def _kinesis() -> Kinesis:
     return Kinesis(aws.client("kinesis"))
@@ -90,7 +77,7 @@ def _located(name: str) -> dict[str, str]:
     description="Answers while the stream is CREATING. Retention, and encryption by KMS, are set once it is ACTIVE; "
     "until then they stand under `pending`. Takes an `Idempotency-Key` header.",
     tags=["streams"],
-    responses={202: {"description": "Being created; Location tells its state"}, **_problems(400, 409, 422, 429)},
+    responses={202: {"description": "Being created; Location tells its state"}, **http.problems(400, 409, 422, 429)},
 )
 def create(spec: Annotated[StreamSpec, Body(description="The stream")]) -> Response[Stream]:
     event = app.current_event.raw_event
@@ -122,7 +109,7 @@ def create(spec: Annotated[StreamSpec, Body(description="The stream")]) -> Respo
     summary="List streams",
     description="Every stream of the account and region by name, with `managed` for those that Weir made.",
     tags=["streams"],
-    responses={200: {"description": "A page of streams"}, **_problems(400, 422, 429)},
+    responses={200: {"description": "A page of streams"}, **http.problems(400, 422, 429)},
 )
 def list_streams(limit: Limit = pagination.DEFAULT_LIMIT, cursor: Cursor = None) -> StreamList:
     after = pagination.open_cursor("streams", cursor)["after"] if cursor else None
@@ -134,7 +121,7 @@ def list_streams(limit: Limit = pagination.DEFAULT_LIMIT, cursor: Cursor = None)
     "/streams/<name>",
     summary="Describe a stream",
     tags=["streams"],
-    responses={200: {"description": "The stream"}, **_problems(404, 422, 429)},
+    responses={200: {"description": "The stream"}, **http.problems(404, 422, 429)},
 )
 def describe(name: Name) -> Stream:
     return lifecycle.describe_stream(_kinesis(), name)
@@ -150,7 +137,7 @@ def describe(name: Name) -> Stream:
     responses={
         200: {"description": "It is so already; nothing was begun"},
         202: {"description": "The first step was begun", "content": {}},
-        **_problems(400, 403, 404, 409, 422, 429),
+        **http.problems(400, 403, 404, 409, 422, 429),
     },
 )
 def change(name: Name, patch: Annotated[StreamPatch, Body(description="What it shall be")]) -> Response[PatchAnswer]:
@@ -166,7 +153,7 @@ def change(name: Name, patch: Annotated[StreamPatch, Body(description="What it s
     tags=["streams"],
     responses={
         202: {"description": "Being deleted; gone when Location answers 404"},
-        **_problems(403, 404, 409, 422, 429),
+        **http.problems(403, 404, 409, 422, 429),
     },
 )
 def delete(
@@ -181,7 +168,7 @@ def delete(
     "/streams/<name>/shards",
     summary="List the shards of a stream",
     tags=["streams"],
-    responses={200: {"description": "A page of shards, open and closed"}, **_problems(400, 404, 422, 429)},
+    responses={200: {"description": "A page of shards, open and closed"}, **http.problems(400, 404, 422, 429)},
 )
 def shards(name: Name, limit: Limit = pagination.DEFAULT_LIMIT, cursor: Cursor = None) -> ShardList:
     kind = f"shards:{name}"
@@ -195,7 +182,7 @@ def shards(name: Name, limit: Limit = pagination.DEFAULT_LIMIT, cursor: Cursor =
     summary="The account's Kinesis quotas",
     description="AWS answers this once a second for the whole account.",
     tags=["streams"],
-    responses={200: {"description": "Quotas and how much of them is used"}, **_problems(429)},
+    responses={200: {"description": "Quotas and how much of them is used"}, **http.problems(429)},
 )
 def limits() -> Limits:
     return listing.read_limits(_kinesis(), _account())
@@ -211,7 +198,7 @@ def limits() -> Limits:
     responses={
         200: {"description": "Every record is on the stream"},
         207: {"description": "At least one record is not on the stream; outcomes[] tells which", "content": {}},
-        **_problems(400, 403, 404, 409, 422, 429),
+        **http.problems(400, 403, 404, 409, 422, 429),
     },
 )
 def put_records(name: Name, request: Annotated[PutRequest, Body(description="The records")]) -> Response[PutAnswer]:
@@ -242,7 +229,7 @@ def put_records(name: Name, request: Annotated[PutRequest, Body(description="The
     description="From a position, or on from a `cursor`, which then says everything. `data` is text where it is valid "
     "UTF-8 and base64 where it is not, or base64 for all with `encoding=base64`; each record says which.",
     tags=["records"],
-    responses={200: {"description": "A page of records; it may be empty"}, **_problems(400, 404, 422, 429)},
+    responses={200: {"description": "A page of records; it may be empty"}, **http.problems(400, 404, 422, 429)},
 )
 def read_records(
     name: Name,
@@ -302,7 +289,7 @@ def _needs(field: str, why: str) -> Invalid:
     description="Series with the statistic that makes each metric true, on a regular grid; null is a period without a "
     "value, which is not zero. The last 3 hours by the minute unless asked otherwise.",
     tags=["metrics"],
-    responses={200: {"description": "One series a metric"}, **_problems(404, 422, 429)},
+    responses={200: {"description": "One series a metric"}, **http.problems(404, 422, 429)},
 )
 def series(
     name: Name,

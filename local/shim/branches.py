@@ -118,9 +118,7 @@ def run_distributed(
         return original(state, data, effective, processor, execution, ctx)
     inputs = _batched(state, data, ctx, _inputs(state, data, ctx))
     fields = ("MaxConcurrency", "ToleratedFailureCount", "ToleratedFailurePercentage")
-    numbers = {
-        field: sfn._jsonata_state_field(state, field, "number", data, ctx) for field in fields if field in state
-    }
+    numbers = {field: sfn._jsonata_state_field(state, field, "number", data, ctx) for field in fields if field in state}
     plain = {"Label": state.get("Label"), **numbers}
     alone = {**ctx, "variables": {}}
     results, _following = original(plain, inputs, inputs, processor, execution, alone)

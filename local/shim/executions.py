@@ -1,11 +1,11 @@
 """How an execution of a state machine ends: stopped, timed out or failed once, and then nothing more of it runs.
 
-AWS: StopExecution and the machine's TimeoutSeconds end an execution at once, whatever state it is in, Waits and branches
-of Parallel and Map included; no further state starts and no Catch runs; the status is ABORTED or TIMED_OUT, and one
-"Step Functions Execution Status Change" event tells it (https://docs.aws.amazon.com/step-functions/latest/dg/, "Handling
-errors", "StopExecution", "eventbridge-integration"). A state's output is at most 256 KiB, else the execution fails with
-States.DataLimitExceeded, which no Catch sees. Retry waits IntervalSeconds x BackoffRate^n, at most MaxDelaySeconds, and
-with JitterStrategy FULL a random part of that.
+AWS: StopExecution and the machine's TimeoutSeconds end an execution at once, whatever state it is in, Waits and
+branches of Parallel and Map included; no further state starts and no Catch runs; the status is ABORTED or TIMED_OUT,
+and one "Step Functions Execution Status Change" event tells it
+(https://docs.aws.amazon.com/step-functions/latest/dg/, "Handling errors", "StopExecution", "eventbridge-integration").
+A state's output is at most 256 KiB, else the execution fails with States.DataLimitExceeded, which no Catch sees. Retry
+waits IntervalSeconds x BackoffRate^n, at most MaxDelaySeconds, and with JitterStrategy FULL a random part of that.
 
 The emulator ignores the machine's TimeoutSeconds, MaxDelaySeconds, JitterStrategy and the size limit; after a stop it
 sleeps its Waits out, runs branches to their end, and lets a late failure turn ABORTED into FAILED.

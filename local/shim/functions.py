@@ -25,12 +25,12 @@ _failure: contextvars.ContextVar[dict[str, Any] | None] = contextvars.ContextVar
 lambda_runtime._PYTHON_WORKER_SCRIPT = rewrite(
     rewrite(
         lambda_runtime._PYTHON_WORKER_SCRIPT,
-        '''{"status": "error", "error": str(e), "trace": traceback.format_exc()}''',
+        """{"status": "error", "error": str(e), "trace": traceback.format_exc()}""",
         """{"status": "ok", "trace": traceback.format_exc(), "failure": {
                 "errorMessage": str(e), "errorType": type(e).__name__, "requestId": context.aws_request_id,
                 "stackTrace": traceback.format_list(traceback.extract_tb(e.__traceback__)[1:])}}""",
     ),
-    '''{"status": "error", "error": str(e)}''',
+    """{"status": "error", "error": str(e)}""",
     """{"status": "error", "error": json.dumps({
             "errorType": "Runtime.ImportModuleError" if isinstance(e, ImportError) else type(e).__name__,
             "errorMessage": (f"Unable to import module '{module_name}': {e}" if isinstance(e, ImportError)

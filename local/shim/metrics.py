@@ -147,8 +147,8 @@ def _outcomes(action: str, request: dict[str, Any], answer: dict[str, Any]) -> t
 
 def _size(record: dict[str, Any]) -> int:
     """Bytes that count against the shard: data and partition key."""
-    data = record["Data"]
-    return len(data) * 3 // 4 - data.count("=", -2) + len(record["PartitionKey"].encode())
+    data: str = record["Data"]
+    return len(data) * 3 // 4 - data.count("=", -2) + len(str(record["PartitionKey"]).encode())
 
 
 def _publish(dimensions: dict[str, str], samples: list[Sample]) -> None:

@@ -28,7 +28,7 @@ def split_shard(original: Any, data: dict[str, Any]) -> Any:
 def merge_shards(original: Any, data: dict[str, Any]) -> Any:
     """Close two adjacent shards and open one child of both."""
     _name, stream = kinesis._resolve_stream(data)
-    pair = [data.get("ShardToMerge"), data.get("AdjacentShardToMerge")]
+    pair = (str(data.get("ShardToMerge")), str(data.get("AdjacentShardToMerge")))
     if stream and all(shard in stream["shards"] for shard in pair) and not _adjacent(stream, *pair):
         return error_response_json("InvalidArgumentException", f"Shards {' and '.join(pair)} are not adjacent", 400)
     return _closing(original, data, *pair)
@@ -96,9 +96,7 @@ def get_records(original: Any, data: dict[str, Any]) -> Any:
     if following["position"] < len(shards[shard_id]["records"]):
         return answer
     del kinesis._shard_iterators[page.pop("NextShardIterator")]
-    page["ChildShards"] = [
-        _child(child_id, child) for child_id, child in shards.items() if shard_id in _parents(child)
-    ]
+    page["ChildShards"] = [_child(child_id, child) for child_id, child in shards.items() if shard_id in _parents(child)]
     return json_response(page)
 
 

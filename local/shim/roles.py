@@ -1,8 +1,8 @@
 """The role of a state machine is enforced on the calls that its tasks make.
 
-AWS: Step Functions assumes the machine's role for every task, and a call the role does not allow fails the task with the
-service's own access error (https://docs.aws.amazon.com/step-functions/latest/dg/procedure-create-iam-role.html). The
-emulator makes these calls as root. Covered here: Lambda invocations, nested executions, and ``aws-sdk`` calls to
+AWS: Step Functions assumes the machine's role for every task, and a call the role does not allow fails the task with
+the service's own access error (https://docs.aws.amazon.com/step-functions/latest/dg/procedure-create-iam-role.html).
+The emulator makes these calls as root. Covered here: Lambda invocations, nested executions, and ``aws-sdk`` calls to
 services with a JSON protocol (Kinesis, DynamoDB, Step Functions, EventBridge and their like); not S3, SNS and SQS.
 """
 

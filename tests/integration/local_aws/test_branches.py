@@ -7,7 +7,10 @@ ECHO = "def handler(event, context): return event"
 
 
 def parallel(*branches: dict[str, Any], **fields: Any) -> dict[str, Any]:
-    return {"StartAt": "Both", "States": {"Both": {"Type": "Parallel", "Branches": list(branches), "End": True} | fields}}
+    return {
+        "StartAt": "Both",
+        "States": {"Both": {"Type": "Parallel", "Branches": list(branches), "End": True} | fields},
+    }
 
 
 def one(state: dict[str, Any]) -> dict[str, Any]:
@@ -122,9 +125,7 @@ def test_a_distributed_map_batches_its_items(machines: Any) -> None:
 
 def test_a_distributed_map_keeps_to_its_width(machines: Any) -> None:
     # Given four items that each wait a second, two at a time
-    definition = mapped(
-        DISTRIBUTED, one({"Type": "Wait", "Seconds": 1}), Items="{% [1..4] %}", MaxConcurrency=2
-    )
+    definition = mapped(DISTRIBUTED, one({"Type": "Wait", "Seconds": 1}), Items="{% [1..4] %}", MaxConcurrency=2)
     # When it runs
     started = time.monotonic()
     machines.output(definition)

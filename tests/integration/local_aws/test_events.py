@@ -40,9 +40,7 @@ def listener(client: Callable[[str], Any], function: Any) -> Iterator[Listener]:
     client("sqs").delete_queue(QueueUrl=queue)
 
 
-def test_a_rule_on_execution_status_calls_a_function(
-    client: Any, machines: Any, listener: Listener, name: str
-) -> None:
+def test_a_rule_on_execution_status_calls_a_function(client: Any, machines: Any, listener: Listener, name: str) -> None:
     # Given a rule that sends aborted executions to a function
     pattern = {
         "source": ["aws.states"],

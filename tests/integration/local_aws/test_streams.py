@@ -1,5 +1,6 @@
 """Kinesis on the local AWS: tags, quotas, resharding, metrics."""
 
+import itertools
 import json
 import time
 import urllib.request
@@ -118,7 +119,7 @@ def test_resharding_keeps_the_parents_and_leads_to_the_children(client: Any, str
     )
     assert ranges[0][0] == 0
     assert ranges[-1][1] == 2**128 - 1
-    assert all(left[1] + 1 == right[0] for left, right in zip(ranges, ranges[1:], strict=False))
+    assert all(left[1] + 1 == right[0] for left, right in itertools.pairwise(ranges))
     # And exactly the closed shards end, each naming children that name it as parent
     for shard_id, (_count, children) in found.items():
         assert bool(children) == (shard_id in closed)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeoutError
+
 from weir.runtime.clock import Clock
 from weir.streams.entries import Entry, PutResult, size_of
 from weir.streams.hashing import HASH_KEYS, ShardMap

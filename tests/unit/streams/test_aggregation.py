@@ -9,6 +9,7 @@ from aws_kinesis_agg.aggregator import RecordAggregator
 from aws_kinesis_agg.deaggregator import iter_deaggregate_records
 from hypothesis import given
 from hypothesis import strategies as st
+
 from weir.streams.aggregation import MAGIC, RECORD_OVERHEAD, aggregate, deaggregate, is_aggregated
 from weir.streams.entries import Entry
 

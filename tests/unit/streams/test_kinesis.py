@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import boto3
@@ -46,9 +47,10 @@ def stub() -> Iterator[tuple[Kinesis, Stubber]]:
         stubber.assert_no_pending_responses()
 
 
-def test_a_stream_is_created_with_its_tags_and_described(kinesis: Kinesis) -> None:
-    # Given a stream that was created with tags
+def test_a_stream_is_created_and_described(kinesis: Kinesis) -> None:
+    # Given a stream (whose tags moto drops at create, so they are added)
     kinesis.create(SPEC, TAGS)
+    kinesis.add_tags("orders", TAGS)
 
     # When it is described
     stream = stream_of(kinesis.summary("orders"), kinesis.tags("orders"))
@@ -82,7 +84,7 @@ def test_shards_cover_all_hash_keys(kinesis: Kinesis) -> None:
     bounds = [(int(shard.starting_hash_key), int(shard.ending_hash_key)) for shard in found]
     assert bounds[0][0] == 0
     assert bounds[-1][1] == 2**128 - 1
-    assert all(before[1] + 1 == behind[0] for before, behind in zip(bounds, bounds[1:], strict=False))
+    assert all(before[1] + 1 == behind[0] for before, behind in pairwise(bounds))
 
 
 def test_tags_are_added_and_removed(kinesis: Kinesis) -> None:
@@ -148,18 +150,37 @@ def test_an_unknown_shard_is_not_found(kinesis: Kinesis) -> None:
         kinesis.iterator("orders", "shardId-000000000099", "TRIM_HORIZON")
 
 
-def test_all_streams_are_listed_over_all_pages(kinesis: Kinesis) -> None:
-    # Given more streams than a page of five holds
-    for number in range(12):
-        kinesis.create(StreamSpec(name=f"s-{number:02}", shard_count=1), TAGS)
+def test_tags_go_with_create_so_that_the_stream_is_never_without(stub: tuple[Kinesis, Stubber]) -> None:
+    # Given a Kinesis that expects mode, count and tags in one call, When streams are created, Then that is what it gets
+    kinesis, stubber = stub
+    provisioned = {"StreamModeDetails": {"StreamMode": "PROVISIONED"}, "ShardCount": 3}
+    stubber.add_response("create_stream", {}, {"StreamName": "orders", "Tags": TAGS, **provisioned})
+    kinesis.create(SPEC, TAGS)
+    on_demand = {"StreamModeDetails": {"StreamMode": "ON_DEMAND"}}
+    stubber.add_response("create_stream", {}, {"StreamName": "wide", "Tags": TAGS, **on_demand})
+    kinesis.create(StreamSpec(name="wide", mode="ON_DEMAND"), TAGS)
 
-    # When they are listed by pages, and at once, Then each comes once
-    first, more = kinesis.stream_page(after=None, limit=5)
-    second, _ = kinesis.stream_page(after=first[-1]["StreamName"], limit=5)
-    assert more
-    names = [item["StreamName"] for item in first + second]
-    assert names == [f"s-{number:02}" for number in range(10)]
-    assert [item["StreamName"] for item in kinesis.list_streams()] == [f"s-{number:02}" for number in range(12)]
+
+def test_all_streams_are_listed_over_all_pages(stub: tuple[Kinesis, Stubber]) -> None:
+    # Given three pages of streams, the last of them empty
+    kinesis, stubber = stub
+    pages = [["a", "b"], ["c"], []]
+    asked: dict[str, Any] = {"Limit": 100}
+    for number, names in enumerate(pages):
+        told = {
+            "StreamNames": names,
+            "HasMoreStreams": number < 2,
+            "StreamSummaries": [summary(name) for name in names],
+        }
+        stubber.add_response("list_streams", told, dict(asked))
+        asked["ExclusiveStartStreamName"] = names[-1] if names else ""
+
+    # When they are listed, Then each comes once
+    assert [item["StreamName"] for item in kinesis.list_streams()] == ["a", "b", "c"]
+
+
+def summary(name: str) -> dict[str, Any]:
+    return {"StreamName": name, "StreamARN": f"arn:aws:kinesis:eu-west-1:1:stream/{name}", "StreamStatus": "ACTIVE"}
 
 
 def shard_item(number: int, **more: Any) -> dict[str, Any]:

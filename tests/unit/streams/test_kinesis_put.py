@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 from botocore.session import get_session
 from hypothesis import given
 from hypothesis import strategies as st
+
 from weir.streams.entries import Entry, PutResult
 from weir.streams.kinesis_put import PutAdapter
 

@@ -20,7 +20,9 @@ SPEC = StreamSpec(name="orders", shard_count=3, tags={"team": "a"}, expires_in=6
 OURS = {tags.MANAGED: "true"}
 
 
-def create(kinesis: FakeKinesis, spec: StreamSpec = SPEC, run_id: str | None = "run-1", sent: list[str] | None = None) -> Stream:
+def create(
+    kinesis: FakeKinesis, spec: StreamSpec = SPEC, run_id: str | None = "run-1", sent: list[str] | None = None
+) -> Stream:
     settle = None if sent is None else sent.append
     clock = FakeTime().clock()
     return create_stream(kinesis, spec, owner="ann", run_id=run_id, clock=clock, account=lambda: ACCOUNT, settle=settle)
@@ -159,9 +161,7 @@ def test_what_create_stream_cannot_set_is_written_down_and_queued_first() -> Non
         order.append(f"queued {name}, created: {'create' in kinesis.calls}")
 
     clock = FakeTime().clock()
-    stream = create_stream(
-        kinesis, spec, owner="ann", run_id="r", clock=clock, account=lambda: ACCOUNT, settle=settle
-    )
+    stream = create_stream(kinesis, spec, owner="ann", run_id="r", clock=clock, account=lambda: ACCOUNT, settle=settle)
 
     # Then the reminder went out before the stream was made, and the stream itself says what is pending
     assert order == ["queued orders, created: False"]

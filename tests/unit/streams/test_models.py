@@ -9,6 +9,9 @@ from pydantic import ValidationError
 from weir.streams.models import Encryption, PutRequest, RecordIn, StreamPatch, StreamSpec
 
 
+TEXT = {"encoding": "text", "data": "x", "partition_key": "k"}
+
+
 def refused_field(model: type[Any], **values: Any) -> str:
     with pytest.raises(ValidationError) as refused:
         model(**values)
@@ -73,7 +76,10 @@ def test_data_is_what_its_encoding_says_and_never_guessed() -> None:
         ({"data": "x", "partition_key": "k"}, "encoding"),
         ({"encoding": "text", "data": "x", "partition_key": ""}, "partition_key"),
         ({"encoding": "text", "data": "x", "partition_key": "k" * 257}, "partition_key"),
-        ({"encoding": "text", "data": "x", "partition_key": "k", "explicit_hash_key": str(2**128)}, "explicit_hash_key"),
+        (
+            {"encoding": "text", "data": "x", "partition_key": "k", "explicit_hash_key": str(2**128)},
+            "explicit_hash_key",
+        ),
         ({"encoding": "text", "data": "x", "partition_key": "k", "explicit_hash_key": "-1"}, "explicit_hash_key"),
         ({"encoding": "text", "data": "x", "partition_key": "k", "explicit_hash_key": "007"}, "explicit_hash_key"),
     ],

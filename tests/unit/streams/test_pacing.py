@@ -5,6 +5,7 @@ from math import inf
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from weir.streams.pacing import AsFastAsPossible, Burst, Rate, Schedule, ShardPace
 
 RATES = st.builds(

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from tests.unit.streams.fake_put import THROTTLED, FakePut, FakeTime, client_error, shard_map
 from weir.runtime.clock import SYSTEM
 from weir.streams.aggregation import deaggregate
 from weir.streams.producer import (
@@ -23,8 +25,6 @@ from weir.streams.producer import (
     Rejected,
     size_of,
 )
-
-from tests.unit.streams.fake_put import THROTTLED, FakePut, FakeTime, client_error, shard_map
 
 QUOTA = AsFastAsPossible()
 

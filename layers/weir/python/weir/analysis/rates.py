@@ -31,11 +31,12 @@ class RateSeries:
     Mutable, because a verifier adds to it for every batch.
     """
 
-    __slots__ = ("_counts", "_shift")
+    __slots__ = ("_counts", "_first", "_last", "_shift")
 
     def __init__(self) -> None:
         self._counts: Counter[int] = Counter()
         self._shift = 0
+        self._first, self._last = 0, -1
 
     @property
     def width_s(self) -> int:
@@ -49,8 +50,12 @@ class RateSeries:
 
     def add(self, epoch_s: float, n: int = 1) -> None:
         """Counts `n` events at the time `epoch_s` (seconds since the epoch, not negative)."""
-        self._counts[self._index(epoch_s)] += n
-        self._fit()
+        if epoch_s < 0:
+            raise ValueError("an event can't lie before the epoch")
+        index = int(epoch_s) >> self._shift
+        self._counts[index] += n
+        if not self._first <= index <= self._last:
+            self._fit()
 
     def add_many(self, epochs_s: Iterable[float]) -> None:
         """Counts one event at each time (seconds since the epoch, not negative)."""
@@ -71,11 +76,6 @@ class RateSeries:
             self._counts[index >> down] += n
         self._fit()
 
-    def _index(self, epoch_s: float) -> int:
-        if epoch_s < 0:
-            raise ValueError("an event can't lie before the epoch")
-        return int(epoch_s) >> self._shift
-
     def _widen(self, shift: int) -> None:
         if shift <= self._shift:
             return
@@ -86,19 +86,21 @@ class RateSeries:
         self._counts, self._shift = widened, shift
 
     def _fit(self) -> None:
-        if len(self._counts) < 2:
+        """Finds the span anew, and widens the buckets until it fits."""
+        if not self._counts:
             return
         first, last, shift = min(self._counts), max(self._counts), self._shift
         while last - first >= MAX_BUCKETS:
             first, last, shift = first >> 1, last >> 1, shift + 1
         self._widen(shift)
+        self._first, self._last = first, last
 
     def buckets(self) -> list[Interval]:
         """Every interval from the first event to the last, those without any included, in order of time."""
         if not self._counts:
             return []
         width = self.width_s
-        span = range(min(self._counts), max(self._counts) + 1)
+        span = range(self._first, self._last + 1)
         return [Interval(index << self._shift, width, self._counts.get(index, 0)) for index in span]
 
     def peak(self) -> float | None:
@@ -136,6 +138,7 @@ class RateSeries:
         if series.width_s != form["width_s"]:
             raise ValueError(f"a bucket's width is a power of two, not {form['width_s']!r}")
         series._counts.update({int(start) >> series._shift: int(n) for start, n in form["counts"]})
+        series._fit()
         return series
 
     def __eq__(self, other: object) -> bool:

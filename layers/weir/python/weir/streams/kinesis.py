@@ -222,7 +222,8 @@ def failure(error: Exception, operation: str, doing: str, name: str | None) -> W
     IteratorExpired, and what ``aws.translate`` makes of the rest.
     """
     code = aws.error_code(error)
-    message = str(getattr(error, "response", {}).get("Error", {}).get("Message", ""))
+    response = getattr(error, "response", None) or {}  # None on botocore's time-outs
+    message = str(response.get("Error", {}).get("Message", ""))
     what = doing if name is None else f"{doing} stream {name!r}"
     if code == "ExpiredIteratorException":
         return IteratorExpired("The shard iterator has expired; read on with the last cursor.")

@@ -7,7 +7,7 @@ https://docs.aws.amazon.com/kinesis/latest/APIReference/API_CreateStream.html
 """
 
 from collections.abc import Callable, Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from weir.runtime.clock import Clock
@@ -125,11 +125,17 @@ def stream_of(summary: Mapping[str, Any], tags: Mapping[str, str]) -> Stream:
         shard_level_metrics=tuple(sorted(on)),
         consumer_count=summary.get("ConsumerCount"),
         max_record_bytes=1024 * summary.get("MaxRecordSizeInKiB", 1024),
-        created_at=summary.get("StreamCreationTimestamp"),
+        created_at=created_at(summary),
         tags=dict(tags),
         **ownership(tags),
         pending=_pending(tags),
     )
+
+
+def created_at(summary: Mapping[str, Any]) -> datetime | None:
+    """A summary's creation time in UTC (botocore tells it in the machine's own zone); None where it has none."""
+    moment: datetime | None = summary.get("StreamCreationTimestamp")
+    return None if moment is None else moment.astimezone(UTC)
 
 
 def ownership(tags: Mapping[str, str]) -> dict[str, Any]:

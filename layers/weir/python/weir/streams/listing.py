@@ -13,7 +13,7 @@ from weir.runtime.clock import Clock
 from weir.runtime.errors import TooManyRequests
 from weir.streams.errors import StreamNotFound
 from weir.streams.kinesis import Kinesis
-from weir.streams.lifecycle import ownership
+from weir.streams.lifecycle import created_at, ownership
 from weir.streams.models import Limits, Shard, StreamListItem
 from weir.streams.sts import Account
 
@@ -88,6 +88,6 @@ def _item(summary: Mapping[str, Any], tags: Mapping[str, str]) -> StreamListItem
         arn=summary["StreamARN"],
         status=summary["StreamStatus"],
         mode=(summary.get("StreamModeDetails") or {}).get("StreamMode", "PROVISIONED"),
-        created_at=summary.get("StreamCreationTimestamp"),
+        created_at=created_at(summary),
         **ownership(tags),
     )

@@ -1,0 +1,88 @@
+"""The integration tests against a stage deployed to a real account: ``python -m local.account STAGE``.
+
+Credentials come from where the AWS SDKs find them (AWS_PROFILE, AWS_REGION, SSO, the environment) and are checked
+before anything else. It says which account and region it will use and what that will cost, and asks; only "yes" goes
+on. Every stream that the tests make is provisioned, short-lived and tagged with its expiry.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from decimal import Decimal
+from typing import Any
+
+from local import places, stack
+
+STACK_FILE = places.STATE / "aws-stack.json"
+
+# An upper bound: streams of the suite, shards each, hours billed each (a started hour counts), and what they carry.
+# Prices of us-east-1, 2026: https://aws.amazon.com/kinesis/data-streams/pricing/
+STREAMS, SHARDS, HOURS = 40, 3, 1
+SHARD_HOUR_USD = Decimal("0.015")
+EVERYTHING_ELSE_USD = Decimal("0.20")  # PUT payload units, Lambda, Step Functions, DynamoDB, S3, CloudWatch: below that
+
+
+def cost_usd() -> Decimal:
+    """What one pass of the suite costs at most."""
+    return STREAMS * SHARDS * HOURS * SHARD_HOUR_USD + EVERYTHING_ELSE_USD
+
+
+def question(identity: dict[str, str], region: str, stack_name: str) -> str:
+    """What the person is asked."""
+    return (
+        f"Account {identity['Account']} as {identity['Arn']}, region {region}, stack {stack_name}.\n"
+        f"The tests make about {STREAMS} streams of up to {SHARDS} shards and delete them:"
+        f" at most about ${cost_usd()}.\nGo on? Type yes: "
+    )
+
+
+def main(stage: str) -> int:
+    """Ask, then run the tests; the status is theirs, or 1 where nothing was run."""
+    import boto3
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    session = boto3.Session()
+    region = session.region_name
+    if not region:
+        return _refuse("No region: set AWS_REGION, or a region in the profile.")
+    try:
+        identity = session.client("sts").get_caller_identity()
+        stack_name = f"{stack.STACK_NAME}-{stage}"
+        found = session.client("cloudformation").describe_stacks(StackName=stack_name)["Stacks"][0]
+    except (BotoCoreError, ClientError) as error:
+        return _refuse(f"These credentials can't be used: {error}")
+    print(question({"Account": identity["Account"], "Arn": identity["Arn"]}, region, stack_name), end="", flush=True)
+    if sys.stdin.readline().strip() != "yes":
+        return _refuse("Nothing was done.")
+    outputs = {output["OutputKey"]: output["OutputValue"] for output in found.get("Outputs", [])}
+    return _run(describe(outputs, region, stack_name))
+
+
+def describe(outputs: dict[str, str], region: str, stack_name: str) -> dict[str, Any]:
+    """The document that the tests read, as ``.local/stack.json`` has it; no endpoint means AWS itself."""
+    return {
+        "api_url": outputs["ApiUrl"],
+        "aws_endpoint_url": None,
+        "region": region,
+        "stack_name": stack_name,
+        "admin": None,
+        "outputs": outputs,
+    }
+
+
+def _run(document: dict[str, Any]) -> int:
+    places.STATE.mkdir(exist_ok=True)
+    STACK_FILE.write_text(json.dumps(document, indent=2) + "\n")
+    command = [sys.executable, "-m", "pytest", "-q", "-m", "not local_only", "tests/integration"]
+    environment = {**os.environ, places.STACK_FILE_VARIABLE: str(STACK_FILE)}
+    return subprocess.run(command, cwd=places.REPOSITORY, env=environment, check=False).returncode
+
+
+def _refuse(why: str) -> int:
+    print(why, file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))
