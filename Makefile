@@ -5,6 +5,7 @@ PY := .venv/bin/python
 READY := .venv/.ready
 TOOLS := .tools/ministack/.ready .tools/sam/.ready
 CODE := layers functions local client tests
+SAM := .tools/sam/bin/python -m samcli
 PYTEST := $(PY) -m pytest -q
 timed = @start=$$(date +%s); $(2) || exit 1; echo "-- $(1): $$(( $$(date +%s) - start )) s"
 
@@ -55,8 +56,8 @@ openapi: $(READY) ## write openapi/weir.json anew from the handlers
 
 deploy: $(TOOLS) ## put the stack on a real account: make deploy STAGE=dev|prod
 	@$(PY) -m local.open_routes template.yaml
-	@.tools/sam/bin/sam build
-	@.tools/sam/bin/sam deploy --config-env $(STAGE)
+	@$(SAM) build
+	@$(SAM) deploy --config-env $(STAGE)
 
 test-aws: $(READY) ## the integration tests against a deployed stage; says what it costs, and asks
 	@$(PY) -m local.account $(STAGE)
@@ -70,7 +71,7 @@ clean: ## stop the local AWS and remove everything that the other commands made
 	@if [ -e $(READY) ]; then $(PY) -m local down; fi
 	@rm -rf .venv .tools .local .aws-sam .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
-$(READY): local/bootstrap.py requirements/uv.txt requirements/dev.txt
+$(READY): requirements/uv.txt requirements/dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 	  echo 'Weir needs CPython 3.11 or later, and "$(PYTHON)" is not. Name one: make PYTHON=python3.12 $(MAKECMDGOALS)' >&2; exit 1; }
 	@echo 'Setting up .venv (once)'

@@ -3,6 +3,7 @@
 # No container and no matching interpreter is needed: uv picks wheels for the target, and the target is data.
 #   WEIR_BUILD_PYTHON    minor version that the artefacts run on        (3.13: the cloud)
 #   WEIR_BUILD_PLATFORM  uv platform of the wheels, empty for this host (aarch64-manylinux2014: Lambda on Graviton)
+#   WEIR_BUILD_COMPILER  interpreter of that version, to compile with   (looked for on this machine)
 REPOSITORY := $(patsubst %/,%,$(dir $(abspath $(lastword $(MAKEFILE_LIST)))))
 WEIR_BUILD_PYTHON ?= 3.13
 WEIR_BUILD_PLATFORM ?= aarch64-manylinux2014
@@ -11,8 +12,9 @@ UV := $(firstword $(wildcard $(REPOSITORY)/.venv/bin/uv) uv)
 # Lambda's file systems are read-only, so what is not compiled here is compiled at every cold start. Bytecode belongs to
 # one minor version: without an interpreter of that version on this machine the sources ship as they are. The check
 # against the source is off (unchecked-hash), since the two travel together and unpacking changes the time stamps.
-COMPILER := $(shell $(UV) python find --no-python-downloads $(WEIR_BUILD_PYTHON) 2>/dev/null)
-ifdef COMPILER
+WEIR_BUILD_COMPILER ?= $(shell $(UV) python find --no-python-downloads $(WEIR_BUILD_PYTHON) 2>/dev/null)
+COMPILER := $(WEIR_BUILD_COMPILER)
+ifneq ($(COMPILER),)
 COMPILE = $(COMPILER) -m compileall -q --invalidation-mode unchecked-hash -s "$(ARTIFACTS_DIR)" -p / "$(ARTIFACTS_DIR)"
 else
 COMPILE = @echo "Python $(WEIR_BUILD_PYTHON) is not installed here: shipped without bytecode" >&2

@@ -1,15 +1,17 @@
 """Make one Python environment of this repository from its locked requirements.
 
-``python local/bootstrap.py dev`` makes ``.venv``; any other name makes ``.tools/<name>`` from
-``requirements/<name>.txt``. Every file is checked against its hash (pip's hash-checking mode), so which index it
+``python -m local.bootstrap dev`` makes ``.venv``; any other name makes ``.tools/<name>`` from
+``requirements/<name>.txt``. Two at once wait for each other, and the second finds the work done. Every file is checked against its hash (pip's hash-checking mode), so which index it
 came from does not matter. Standard library only, because this runs before anything is installed.
 """
 
+import contextlib
+import fcntl
 import os
 import pathlib
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
 DEVELOPER_ENVIRONMENT = REPOSITORY / ".venv"
@@ -52,7 +54,23 @@ def run(*command: str, environ: Mapping[str, str] | None = None) -> None:
         sys.exit(status)
 
 
-def ensure_developer_environment() -> None:
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """Hold the clone's set-up lock; the system frees it even if this process is killed."""
+    folder = REPOSITORY / ".local"
+    folder.mkdir(exist_ok=True)
+    with (folder / "setup.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def is_ready(environment: pathlib.Path, *locks: pathlib.Path) -> bool:
+    """Whether an environment was made after its locked requirements were last changed."""
+    mark = environment / ".ready"
+    return mark.exists() and all(mark.stat().st_mtime >= lock.stat().st_mtime for lock in locks)
+
+
+def make_developer_environment() -> None:
     """Make ``.venv`` with pip and the pinned uv in it; a broken one is made anew."""
     python = executable(DEVELOPER_ENVIRONMENT, "python")
     probe = (python, "-c", "import pip")
@@ -63,21 +81,28 @@ def ensure_developer_environment() -> None:
     run(python, "-m", "pip", "install", *options, "-r", lock)
 
 
-def main(name: str) -> None:
-    """Make the environment called ``name`` and mark it ready."""
-    ensure_developer_environment()
+def make(environment: pathlib.Path, lock: pathlib.Path) -> None:
+    """Make an environment hold exactly what its lock says, and mark it ready."""
+    if environment == DEVELOPER_ENVIRONMENT:
+        make_developer_environment()
     environ = uv_environment()
-    uv = executable(DEVELOPER_ENVIRONMENT, "uv")
-    environment = DEVELOPER_ENVIRONMENT if name == "dev" else REPOSITORY / ".tools" / name
-    python = executable(environment, "python")
+    uv, python = executable(DEVELOPER_ENVIRONMENT, "uv"), executable(environment, "python")
     if environment != DEVELOPER_ENVIRONMENT:
         base = executable(DEVELOPER_ENVIRONMENT, "python")
         run(uv, "venv", "--quiet", "--clear", "--python", base, str(environment), environ=environ)
-    lock = str(REPOSITORY / "requirements" / (name + ".txt"))
     # Byte-compiled once here, or every start of every tool pays for it where the files can't be cached.
     options = ("--quiet", "--require-hashes", "--compile-bytecode", "--python", python)
-    run(uv, "pip", "sync", *options, lock, environ=environ)
+    run(uv, "pip", "sync", *options, str(lock), environ=environ)
     (environment / ".ready").touch()
+
+
+def main(name: str) -> None:
+    """Make the environment called ``name``, unless that was done meanwhile."""
+    environment = DEVELOPER_ENVIRONMENT if name == "dev" else REPOSITORY / ".tools" / name
+    locks = [REPOSITORY / "requirements" / f"{each}.txt" for each in (name, "uv")]
+    with alone():
+        if not is_ready(environment, *locks):
+            make(environment, locks[0])
 
 
 if __name__ == "__main__":

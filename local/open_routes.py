@@ -3,7 +3,8 @@
 A route is open when neither it nor its API names an authorizer. Health routes are open by design. The model is SAM's:
 ``Auth.DefaultAuthorizer`` on the API guards every route of it, and ``Auth.Authorizer`` on a route's event replaces
 that, ``NONE`` opening it (https://docs.aws.amazon.com/serverless-application-model/latest/developerguide/, "ApiAuth"
-and "ApiFunctionAuth"). Routes written into an OpenAPI ``DefinitionBody`` are not looked into: such an API counts as open.
+and "ApiFunctionAuth"). Routes written into an OpenAPI ``DefinitionBody`` are not looked into: such an API counts as
+open.
 """
 
 import sys

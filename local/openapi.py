@@ -1,49 +1,44 @@
 """The OpenAPI document, made from the handlers: ``python -m local.openapi`` writes it, ``--check`` compares.
 
 Every module under ``functions/`` that makes an ``APIGatewayRestResolver`` is loaded beside the deployed layers, asked
-for its schema, and merged. What Powertools adds by itself to describe failed validation is replaced by what the API
-really answers: a problem document (RFC 9457).
+for its schema (https://docs.aws.amazon.com/powertools/python/latest/core/event_handler/openapi/), and merged.
+``openapi_answers`` then tells what every route answers besides its own, and ``openapi_page`` makes ``docs/api.md``,
+which people browse. No AWS is asked for anything.
 """
 
 import argparse
+import difflib
 import importlib.util
 import json
 import os
 import sys
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from local import places
+from local.openapi_answers import COMPONENTS, SCHEMAS, with_common_answers, without_own_errors
+from local.openapi_page import page
 
 DOCUMENT = places.REPOSITORY / "openapi" / "weir.json"
+PAGE = places.REPOSITORY / "docs" / "api.md"
 LAYER = places.REPOSITORY / "layers" / "weir" / "python"
 RESOLVER = "app = APIGatewayRestResolver("
-TITLE = "Weir"
-SCHEMAS = "#/components/schemas/"
-PROBLEM = "application/problem+json"
-PROBLEM_SCHEMA: dict[str, Any] = {
-    "title": "Problem",
-    "description": "RFC 9457 problem details.",
-    "type": "object",
-    "required": ["type", "title", "status", "detail", "instance", "request_id"],
-    "properties": {
-        "type": {"type": "string", "format": "uri"},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "detail": {"type": "string"},
-        "instance": {"type": "string"},
-        "request_id": {"type": "string"},
-        "errors": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "required": ["field", "message"],
-                "properties": {"field": {"type": "string"}, "message": {"type": "string"}},
-            },
-        },
-    },
+HEADING: dict[str, Any] = {
+    "openapi": "3.1.0",
+    "servers": [{"url": "/v1", "description": "The stage of the stack's API; its output ApiUrl is the whole address"}],
+    "tags": [
+        {"name": "health", "description": "Liveness, and readiness of each dependency"},
+        {"name": "metrics", "description": "CloudWatch metrics of streams"},
+        {"name": "records", "description": "Records of streams, written and read"},
+        {"name": "runs", "description": "Proofs of a stream end to end"},
+        {"name": "streams", "description": "Kinesis streams and their shards"},
+    ],
 }
-_REPLACED = ("HTTPValidationError", "ResponseValidationError", "ValidationError")
+DIFFERENCES_TOLD = 20
 
 
 class MergeError(Exception):
@@ -51,50 +46,92 @@ class MergeError(Exception):
 
 
 def document() -> dict[str, Any]:
-    """The whole API as an OpenAPI 3.1 document, keys sorted."""
-    merged: dict[str, Any] = {"paths": {}, "components": {"schemas": {"Problem": PROBLEM_SCHEMA}}}
+    """The whole API as an OpenAPI 3.1 document."""
+    paths: dict[str, Any] = {}
+    schemas: dict[str, Any] = {}
     for source in sorted((places.REPOSITORY / "functions").glob("*/*.py")):
-        if RESOLVER in source.read_text():
-            part = _renamed(_schema(source), merged["components"]["schemas"], source.parent.name)
-            _merge(merged["paths"], part.get("paths", {}), source)
-            _merge(merged["components"]["schemas"], _schemas(part), source)
-    for operation in (o for path in merged["paths"].values() for o in path.values() if isinstance(o, dict)):
-        _tell_problems(operation)
-    heading = {"openapi": "3.1.0", "info": {"title": TITLE, "version": _version()}, "servers": [{"url": "/v1"}]}
-    return heading | merged
+        if RESOLVER in source.read_text(encoding="utf-8"):
+            part = _renamed(_ordered(without_own_errors(_described(source))), schemas, source.parent.name)
+            _merge(paths, part.get("paths", {}), source)
+            _merge(schemas, part.get("components", {}).get("schemas", {}), source)
+    for methods in paths.values():
+        for method, operation in methods.items():
+            methods[method] = with_common_answers(operation)
+    return HEADING | {
+        "info": _info(),
+        "paths": paths,
+        "components": COMPONENTS | {"schemas": schemas | COMPONENTS["schemas"]},
+    }
 
 
-def render() -> str:
-    """The document as the text that is committed."""
-    return json.dumps(document(), indent=2, sort_keys=True) + "\n"
+def render() -> dict[Path, str]:
+    """The committed files and what they shall hold: keys sorted, so that only a change of the API changes them."""
+    described = document()
+    return {DOCUMENT: json.dumps(described, indent=2, sort_keys=True) + "\n", PAGE: page(described)}
 
 
-def _schema(source: Path) -> dict[str, Any]:
+def _info() -> dict[str, str]:
+    project = tomllib.loads((places.REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return {"title": "Weir", "version": str(project["version"]), "description": str(project["description"]) + "."}
+
+
+def _described(source: Path) -> dict[str, Any]:
     """One handler module's own schema, loaded as Lambda loads it: its folder and the layer on the path."""
-    added = [str(source.parent), str(LAYER)]
-    sys.path[:0] = added
-    try:
-        spec = importlib.util.spec_from_file_location(f"openapi_{source.parent.name}_{source.stem}", source)
+    name = f"openapi_{source.parent.name}_{source.stem}"
+    with _settings(), _on_path(source.parent, LAYER):
+        spec = importlib.util.spec_from_file_location(name, source)
         assert spec is not None
         assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
-    finally:
-        for folder in added:
-            sys.path.remove(folder)
-    described: dict[str, Any] = json.loads(module.app.get_openapi_json_schema(title=TITLE, version=_version()))
+        described: dict[str, Any] = json.loads(module.app.get_openapi_json_schema(title="Weir", version="0"))
     return described
 
 
-def _schemas(part: dict[str, Any]) -> dict[str, Any]:
-    schemas = part.get("components", {}).get("schemas", {})
-    return {name: schema for name, schema in schemas.items() if name not in _REPLACED}
+@contextmanager
+def _on_path(*folders: Path) -> Iterator[None]:
+    before = list(sys.path)
+    sys.path[:0] = [str(folder) for folder in folders]
+    try:
+        yield
+    finally:
+        sys.path[:] = before
+
+
+@contextmanager
+def _settings() -> Iterator[None]:
+    """Handlers refuse to load without their settings; describing routes uses none of the values."""
+    with _on_path(LAYER):
+        from weir.runtime import settings
+    before = dict(os.environ)
+    for name in settings.Settings.__dataclass_fields__:
+        if getattr(settings.Settings(), name) == "":
+            os.environ.setdefault(settings.PREFIX + name.upper(), "openapi")
+    settings.forget()
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+        settings.forget()
+
+
+def _ordered(value: Any) -> Any:
+    """A schema whose sets are sorted: Python's come in another order in every process."""
+    if isinstance(value, list):
+        return [_ordered(one) for one in value]
+    if not isinstance(value, dict):
+        return value
+    ordered = {key: _ordered(one) for key, one in value.items()}
+    if ordered.get("uniqueItems") and isinstance(ordered.get("default"), list):
+        ordered["default"].sort()
+    return ordered
 
 
 def _renamed(part: dict[str, Any], known: dict[str, Any], function: str) -> dict[str, Any]:
     """A part whose schemas that another handler uses for something else carry the function's name."""
-    taken = [name for name, schema in _schemas(part).items() if known.get(name, schema) != schema]
-    for name in taken:
+    schemas = part.get("components", {}).get("schemas", {})
+    for name in [name for name, schema in schemas.items() if known.get(name, schema) != schema]:
         own = function.title().replace("_", "") + name
         part = json.loads(json.dumps(part).replace(f'"{SCHEMAS}{name}"', f'"{SCHEMAS}{own}"'))
         part["components"]["schemas"][own] = part["components"]["schemas"].pop(name)
@@ -109,48 +146,34 @@ def _merge(whole: dict[str, Any], part: dict[str, Any], source: Path) -> None:
             raise MergeError(f"{source.relative_to(places.REPOSITORY)} describes {name} unlike another handler")
 
 
-def _tell_problems(operation: dict[str, Any]) -> None:
-    for status, response in operation.get("responses", {}).items():
-        content = response.get("content") or {}
-        replaced = any(f"{SCHEMAS}{name}" in json.dumps(content) for name in _REPLACED)
-        if replaced or (status >= "400" and PROBLEM in content):
-            response["content"] = {PROBLEM: {"schema": {"$ref": f"{SCHEMAS}Problem"}}}
+def stale(wanted: dict[Path, str]) -> list[str]:
+    """What differs from the committed files, as the first lines of a unified diff each."""
+    told: list[str] = []
+    for path, text in wanted.items():
+        committed = path.read_text(encoding="utf-8") if path.exists() else ""
+        name = str(path.relative_to(places.REPOSITORY))
+        lines = difflib.unified_diff(
+            committed.splitlines(), text.splitlines(), name, "what the handlers say", n=1, lineterm=""
+        )
+        told += islice(lines, DIFFERENCES_TOLD)
+    return told
 
 
-def _version() -> str:
-    import tomllib
-
-    project = tomllib.loads((places.REPOSITORY / "pyproject.toml").read_text())["project"]
-    return str(project["version"])
-
-
-def _stand_in_settings() -> None:
-    """Handlers refuse to load without their settings; describing routes uses none of the values."""
-    sys.path.insert(0, str(LAYER))
-    from dataclasses import fields
-
-    from weir.runtime.settings import PREFIX, Settings
-
-    for field in fields(Settings):
-        if field.default == "":
-            os.environ.setdefault(PREFIX + field.name.upper(), "openapi")
-    os.environ.setdefault("AWS_DEFAULT_REGION", places.REGION)
-
-
-def main() -> int:
-    """Write the document, or tell that the committed one is stale."""
+def main(arguments: list[str] | None = None) -> int:
+    """Write the files, or tell how the committed ones are stale."""
     parser = argparse.ArgumentParser(prog="python -m local.openapi", description=__doc__)
-    parser.add_argument("--check", action="store_true", help="compare with the committed document")
-    check = parser.parse_args().check
-    _stand_in_settings()
-    text = render()
-    if not check:
-        DOCUMENT.parent.mkdir(exist_ok=True)
-        DOCUMENT.write_text(text)
+    parser.add_argument("--check", action="store_true", help="compare with the committed files, write nothing")
+    wanted = render()
+    if not parser.parse_args(arguments).check:
+        for path, text in wanted.items():
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text, encoding="utf-8")
         return 0
-    if DOCUMENT.exists() and DOCUMENT.read_text() == text:
+    differences = stale(wanted)
+    if not differences:
         return 0
-    print("openapi/weir.json is not what the handlers say: make openapi", file=sys.stderr)
+    print("The description of the API is not what the handlers say. Run `make openapi` and commit.", file=sys.stderr)
+    print("\n".join(differences), file=sys.stderr)
     return 1
 
 

@@ -61,6 +61,7 @@ def start(version: str) -> Server:
         IOT_MTLS_ENABLED="0",
         SFTP_ENABLED="0",
         DOCKER_HOST="unix:///nonexistent",  # a Docker that happens to run here is none of its business
+        **{name: value for name, value in os.environ.items() if name.startswith("WEIR_LOCAL_")},
     )
     with places.LOG_FILE.open("wb") as log:
         process = subprocess.Popen(

@@ -7,7 +7,6 @@ it there.
 import json
 import platform
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -15,13 +14,21 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from local import bootstrap, places
+from local import bootstrap, places, sources
 from local.server import Server
 
 STACK_NAME = "weir"
+RECIPE = ("build.mk", "requirements/layer.txt")
 BUILT_FROM = places.BUILD / ".built-from"
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"  # .tools/ministack is made from this interpreter
 ARCHITECTURE = "arm64" if platform.machine() in {"arm64", "aarch64"} else "x86_64"
+
+PARAMETERS = {
+    "Stage": "local",
+    "MetricsWaitSeconds": "15",
+    "PythonRuntime": f"python{PYTHON}",
+    "Architecture": ARCHITECTURE,
+}
 
 
 class DeployError(Exception):
@@ -32,10 +39,14 @@ def build(fingerprint: str) -> bool:
     """Build the artefacts under ``.local/build`` unless they were built from the same sources; true if it did."""
     if BUILT_FROM.exists() and BUILT_FROM.read_text() == fingerprint:
         return False
-    shutil.rmtree(places.BUILD, ignore_errors=True)
+    BUILT_FROM.unlink(missing_ok=True)
+    # What SAM built before it builds again only where the sources of that function or layer changed. It knows nothing
+    # of what else an artefact depends on, so that names the cache.
+    cache = places.STATE / "cache" / sources.fingerprint(RECIPE, PYTHON, ARCHITECTURE)[:16]
     # uv needs the person's own environment (index, certificates, proxy, cache) to fetch the layer's wheels.
-    target = {"WEIR_BUILD_PYTHON": PYTHON, "WEIR_BUILD_PLATFORM": ""}
-    _sam(bootstrap.uv_environment() | target, "build", "--build-dir", str(places.BUILD))
+    target = {"WEIR_BUILD_PYTHON": PYTHON, "WEIR_BUILD_PLATFORM": "", "WEIR_BUILD_COMPILER": sys.executable}
+    folders = ("--build-dir", str(places.BUILD), "--cached", "--cache-dir", str(cache))
+    _sam(bootstrap.uv_environment() | target, "build", *folders)
     BUILT_FROM.write_text(fingerprint)
     return True
 
@@ -51,7 +62,12 @@ def deploy(server: Server, stack_name: str = STACK_NAME, **parameters: str) -> d
     bucket = f"{stack_name}-artifacts"
     cloudformation = _client("cloudformation", server)
     _client("s3", server).create_bucket(Bucket=bucket)
-    overrides = {"Stage": "local", "PythonRuntime": f"python{PYTHON}", "Architecture": ARCHITECTURE} | parameters
+    overrides = {
+        "Stage": "local",
+        "MetricsWaitSeconds": "15",
+        "PythonRuntime": f"python{PYTHON}",
+        "Architecture": ARCHITECTURE,
+    } | parameters
     _sam(
         places.clean_environment(AWS_ENDPOINT_URL=server.endpoint),
         *("deploy", "--config-file", str(places.REPOSITORY / "samconfig.toml"), "--config-env", "local"),
@@ -63,7 +79,7 @@ def deploy(server: Server, stack_name: str = STACK_NAME, **parameters: str) -> d
     return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
 
 
-def describe(server: Server, outputs: dict[str, str], sources: str) -> dict[str, Any]:
+def describe(server: Server, outputs: dict[str, str], fingerprint: str) -> dict[str, Any]:
     """What ``.local/stack.json`` tells: where the stack answers and how to speak to its AWS."""
     return {
         "api_url": local_url(outputs["ApiUrl"], server),
@@ -72,7 +88,7 @@ def describe(server: Server, outputs: dict[str, str], sources: str) -> dict[str,
         "stack_name": STACK_NAME,
         "admin": None,
         "outputs": outputs,
-        "sources": sources,
+        "sources": fingerprint,
     }
 
 
@@ -117,9 +133,9 @@ def _client(service: str, server: Server) -> Any:
 def _sam(environment: Mapping[str, str], *arguments: str) -> None:
     # An outer make would hand its flags and its job server down to the makes that SAM runs.
     child = {name: value for name, value in environment.items() if name not in {"MAKEFLAGS", "MFLAGS", "MAKELEVEL"}}
-    child["SAM_CLI_TELEMETRY"] = "0"
+    child |= {"SAM_CLI_TELEMETRY": "0", "SAM_CLI_POLL_DELAY": "0.1"}
     finished = subprocess.run(
-        [places.program(".tools/sam", "sam"), *arguments],
+        [places.program(".tools/sam", "python"), "-m", "samcli", *arguments],
         cwd=places.REPOSITORY,
         env=child,
         stdin=subprocess.DEVNULL,

@@ -49,17 +49,18 @@ class Health:
 
 _ANSWERS: dict[int, Any] = {
     200: {"description": "Alive, or everything that is required is ready"},
-    503: {"description": "A required dependency is not ready", "content": {}},
+    503: {"description": "A required dependency is not ready"},
 }
 
 
 @app.get(
     "/health",
+    operation_id="getHealth",
     summary="Liveness, or readiness with `check`",
     description="Without `check`: alive, asked of nobody. With it: the dependencies of these groups, asked at the same "
     "time, each with its own time-out. `llm` is required only when it is asked for alone.",
     tags=["health"],
-    responses={**_ANSWERS, 400: {"description": "Unknown check; the answer lists those that there are", "content": {}}},
+    responses={**_ANSWERS, **http.problems(400)},
 )
 def health(
     check: Annotated[str | None, Query(description="all, or some of aws, db, llm by commas")] = None,  # noqa: ARG001
@@ -70,12 +71,24 @@ def health(
     return _answer(readiness.select(asked["check"]))
 
 
-@app.get("/health/aws", summary="Readiness of every AWS service", tags=["health"], responses=_ANSWERS)
+@app.get(
+    "/health/aws",
+    operation_id="getHealthOfAws",
+    summary="Readiness of every AWS service",
+    tags=["health"],
+    responses=_ANSWERS,
+)
 def health_aws() -> Response[Health]:
     return _answer(frozenset({"aws"}))
 
 
-@app.get("/health/llm", summary="Readiness of the model service", tags=["health"], responses=_ANSWERS)
+@app.get(
+    "/health/llm",
+    operation_id="getHealthOfModels",
+    summary="Readiness of the model service",
+    tags=["health"],
+    responses=_ANSWERS,
+)
 def health_llm() -> Response[Health]:
     return _answer(frozenset({"llm"}))
 

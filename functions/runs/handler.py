@@ -4,15 +4,20 @@ import secrets
 from typing import Annotated, Any
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
-from aws_lambda_powertools.event_handler.openapi.params import Path, Query
+from aws_lambda_powertools.event_handler.openapi.params import Header, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
-from weir.runs.models import Run, RunSpec, RunSummary, spec_json
+
+from weir.runs.models import Run, RunPlan, RunSpec, RunSummary, spec_json
 from weir.runtime import http, idempotency, pagination
 
 app = APIGatewayRestResolver(enable_validation=True, response_validation_error_http_code=500)
 http.wire(app)
 
 RunId = Annotated[str, Path(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="Run id")]
+Key = Annotated[
+    str | None,
+    Header(alias="Idempotency-Key", description="The same key and body within 24 hours replays the first answer"),
+]
 JSON_LINES = "application/jsonl"
 
 
@@ -51,16 +56,25 @@ class Upload(BaseModel):
 @app.post(
     "/runs",
     tags=["runs"],
+    operation_id="startRun",
     summary="Start a run, or plan one",
     status_code=202,
     responses={
-        202: {"description": "Started; Location tells its progress"},
+        200: {
+            "description": "With dry_run: the plan and its cost; nothing was started",
+            "content": {"application/json": {"model": RunPlan}},
+        },
+        202: {
+            "description": "Started; Location tells its progress",
+            "content": {"application/json": {"model": Started}},
+        },
         **http.problems(400, 409, 422, 429),
     },
 )
 def start(
     spec: RunSpec,
     dry_run: Annotated[bool, Query(description="Answer the plan and its cost, 200, and start nothing")] = False,
+    key: Key = None,
 ) -> Response[Any]:
     """Create a stream, insert, verify, analyze, delete, and judge. Follow ``Location`` until ``status`` is CLOSED."""
     from weir.runs.starting import plan_run, start_run
@@ -74,15 +88,15 @@ def start(
     def use_case() -> dict[str, Any]:
         run = start_run(spec, caller.sub, wiring())
         location = http.link(event, f"/runs/{run.run_id}")
-        return Started(
-            run_id=run.run_id, status=run.status, stream_name=run.stream_name, location=location
-        ).model_dump(mode="json")
+        return Started(run_id=run.run_id, status=run.status, stream_name=run.stream_name, location=location).model_dump(
+            mode="json"
+        )
 
     started = idempotency.once(
         use_case,
         operation="start-run",
         principal=caller.sub,
-        key=http.header(event, "Idempotency-Key"),
+        key=key,
         request=spec_json(spec),
         context=app.lambda_context,
     )
@@ -92,11 +106,12 @@ def start(
 @app.post(
     "/runs/sources",
     tags=["runs"],
+    operation_id="createRunSource",
     summary="Upload lines of your own",
     status_code=201,
     responses={201: {"description": "PUT the file to url with these headers, then start a run with this source"}},
 )
-def new_source() -> Response[Any]:
+def new_source() -> Response[Upload]:
     """A place for a file of lines (JSON lines, say), any size that one PUT takes (5 GB)."""
     from weir.runs.bucket import UPLOAD_SECONDS
     from weir.runs.wiring import wiring
@@ -111,7 +126,13 @@ def new_source() -> Response[Any]:
     return http.answer(201, upload.model_dump(mode="json"))
 
 
-@app.get("/runs", tags=["runs"], summary="List runs", responses=http.problems(400, 422))
+@app.get(
+    "/runs",
+    tags=["runs"],
+    operation_id="listRuns",
+    summary="List runs",
+    responses={200: {"description": "A page of runs"}, **http.problems(400, 422)},
+)
 def list_runs(
     limit: Annotated[int, Query(ge=1, le=pagination.MAX_LIMIT, description="Items in a page, at most")] = 50,
     cursor: Annotated[str | None, Query(max_length=4096, description="The cursor of the page before")] = None,
@@ -124,7 +145,13 @@ def list_runs(
     return Runs(items=tuple(items), cursor=pagination.seal("runs", position) if position else None)
 
 
-@app.get("/runs/<run_id>", tags=["runs"], summary="Watch a run", responses=http.problems(404, 422))
+@app.get(
+    "/runs/<run_id>",
+    tags=["runs"],
+    operation_id="getRun",
+    summary="Watch a run",
+    responses={200: {"description": "The run, as far as it has come"}, **http.problems(404, 422)},
+)
 def show(run_id: RunId) -> Run:
     """Progress by step, then the verdict and its reasons."""
     from weir.runs.wiring import wiring
@@ -135,6 +162,7 @@ def show(run_id: RunId) -> Run:
 @app.get(
     "/runs/<run_id>/report",
     tags=["runs"],
+    operation_id="getRunReport",
     summary="Read a run's report",
     responses={
         200: {
@@ -160,11 +188,12 @@ def report(run_id: RunId) -> Response[Any]:
 @app.post(
     "/runs/<run_id>/stop",
     tags=["runs"],
+    operation_id="stopRun",
     summary="Stop a run",
     status_code=202,
     responses={202: {"description": "Stopping; its stream is deleted right after"}, **http.problems(404, 409, 422)},
 )
-def stop(run_id: RunId) -> Response[Any]:
+def stop(run_id: RunId) -> Response[Started]:
     """Stop a run. It closes as ABORTED, and its stream is gone soon after."""
     from weir.runs.starting import stop_run
     from weir.runs.wiring import wiring

@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Annotated, Any, Literal
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
-from aws_lambda_powertools.event_handler.openapi.params import Body, Path, Query
+from aws_lambda_powertools.event_handler.openapi.params import Body, Header, Path, Query
 
 from weir.runtime import aws, http, idempotency, pagination
 from weir.runtime.clock import SYSTEM
@@ -45,6 +45,10 @@ Name = Annotated[
 ]
 Limit = Annotated[int, Query(ge=1, le=pagination.MAX_LIMIT, description="Items in a page, at most")]
 Cursor = Annotated[str | None, Query(max_length=4096, description="The cursor of the page before")]
+Key = Annotated[
+    str | None,
+    Header(alias="Idempotency-Key", description="The same key and body within 24 hours replays the first answer"),
+]
 ShardId = Annotated[str, Query(min_length=1, max_length=128, pattern=r"^[a-zA-Z0-9_.-]+$", description="Shard id")]
 
 
@@ -73,16 +77,16 @@ def _located(name: str) -> dict[str, str]:
 
 @app.post(
     "/streams",
+    operation_id="createStream",
     summary="Create a stream",
     description="Answers while the stream is CREATING. Retention, and encryption by KMS, are set once it is ACTIVE; "
-    "until then they stand under `pending`. Takes an `Idempotency-Key` header.",
+    "until then they stand under `pending`.",
     tags=["streams"],
     responses={202: {"description": "Being created; Location tells its state"}, **http.problems(400, 409, 422, 429)},
 )
-def create(spec: Annotated[StreamSpec, Body(description="The stream")]) -> Response[Stream]:
+def create(spec: Annotated[StreamSpec, Body(description="The stream")], key: Key = None) -> Response[Stream]:
     event = app.current_event.raw_event
     caller = http.principal(event)
-    key = http.header(event, "idempotency-key")
     wanted = spec.model_dump(mode="json")
 
     def made() -> dict[str, Any]:
@@ -106,6 +110,7 @@ def create(spec: Annotated[StreamSpec, Body(description="The stream")]) -> Respo
 
 @app.get(
     "/streams",
+    operation_id="listStreams",
     summary="List streams",
     description="Every stream of the account and region by name, with `managed` for those that Weir made.",
     tags=["streams"],
@@ -119,6 +124,7 @@ def list_streams(limit: Limit = pagination.DEFAULT_LIMIT, cursor: Cursor = None)
 
 @app.get(
     "/streams/<name>",
+    operation_id="getStream",
     summary="Describe a stream",
     tags=["streams"],
     responses={200: {"description": "The stream"}, **http.problems(404, 422, 429)},
@@ -129,6 +135,7 @@ def describe(name: Name) -> Stream:
 
 @app.patch(
     "/streams/<name>",
+    operation_id="changeStream",
     summary="Change a stream",
     description="Begins the first of the steps that make the stream what the patch says, and tells those that remain: "
     "Kinesis takes one at a time, and a shard count at most doubles or halves in one. Send the same patch again, once "
@@ -136,7 +143,7 @@ def describe(name: Name) -> Stream:
     tags=["streams"],
     responses={
         200: {"description": "It is so already; nothing was begun"},
-        202: {"description": "The first step was begun", "content": {}},
+        202: {"description": "The first step was begun"},
         **http.problems(400, 403, 404, 409, 422, 429),
     },
 )
@@ -148,6 +155,7 @@ def change(name: Name, patch: Annotated[StreamPatch, Body(description="What it s
 
 @app.delete(
     "/streams/<name>",
+    operation_id="deleteStream",
     summary="Delete a stream",
     description="Deletes it with its consumers. Only streams that Weir made, unless an admin insists with `force`.",
     tags=["streams"],
@@ -166,6 +174,7 @@ def delete(
 
 @app.get(
     "/streams/<name>/shards",
+    operation_id="listShards",
     summary="List the shards of a stream",
     tags=["streams"],
     responses={200: {"description": "A page of shards, open and closed"}, **http.problems(400, 404, 422, 429)},
@@ -179,6 +188,7 @@ def shards(name: Name, limit: Limit = pagination.DEFAULT_LIMIT, cursor: Cursor =
 
 @app.get(
     "/limits",
+    operation_id="getLimits",
     summary="The account's Kinesis quotas",
     description="AWS answers this once a second for the whole account.",
     tags=["streams"],
@@ -190,24 +200,27 @@ def limits() -> Limits:
 
 @app.post(
     "/streams/<name>/records",
+    operation_id="putRecords",
     summary="Put records on a stream",
     description="Up to 500 records and 10 MiB (Lambda takes 6 MB). Those that fail are sent again, alone, for "
-    "up to 20 s. 200: all are on the stream. 207: some are not, see `outcomes`. Takes an `Idempotency-Key` header; a "
-    "replayed answer is the first one, failures included. Only streams that Weir made.",
+    "up to 20 s. 200: all are on the stream. 207: some are not, see `outcomes`. An answer that is replayed for its "
+    "`Idempotency-Key` is the first one, failures included. Only streams that Weir made.",
     tags=["records"],
     responses={
         200: {"description": "Every record is on the stream"},
-        207: {"description": "At least one record is not on the stream; outcomes[] tells which", "content": {}},
+        207: {"description": "At least one record is not on the stream; outcomes[] tells which"},
         **http.problems(400, 403, 404, 409, 422, 429),
     },
 )
-def put_records(name: Name, request: Annotated[PutRequest, Body(description="The records")]) -> Response[PutAnswer]:
-    event = app.current_event.raw_event
-
+def put_records(
+    name: Name, request: Annotated[PutRequest, Body(description="The records")], key: Key = None
+) -> Response[PutAnswer]:
     def written() -> dict[str, Any]:
         target = _targets().get(name)
         put = PutAdapter(aws.client("kinesis", attempts=1, validate=False), name)
-        answer = writing.write_records(put, target, request, clock=SYSTEM, rng=random.Random())
+        answer = writing.write_records(
+            put, target, request, clock=SYSTEM, rng=random.Random(), seconds=writing.PUT_SECONDS
+        )
         if answer.failed:
             _targets().forget(name)  # it may have been deleted, or resharded
         return answer.model_dump(mode="json")
@@ -215,8 +228,8 @@ def put_records(name: Name, request: Annotated[PutRequest, Body(description="The
     body = idempotency.once(
         written,
         operation="put-records",
-        principal=http.principal(event).sub,
-        key=http.header(event, "idempotency-key"),
+        principal=http.principal(app.current_event.raw_event).sub,
+        key=key,
         request={"stream": name, **request.model_dump(mode="json")},
         context=app.lambda_context,
     )
@@ -225,6 +238,7 @@ def put_records(name: Name, request: Annotated[PutRequest, Body(description="The
 
 @app.get(
     "/streams/<name>/records",
+    operation_id="readRecords",
     summary="Read records of a shard",
     description="From a position, or on from a `cursor`, which then says everything. `data` is text where it is valid "
     "UTF-8 and base64 where it is not, or base64 for all with `encoding=base64`; each record says which.",
@@ -238,7 +252,7 @@ def read_records(
         Literal["trim_horizon", "latest", "sequence", "timestamp"],
         Query(description="The oldest record, behind the newest, at `sequence`, or from `timestamp` on"),
     ] = "trim_horizon",
-    sequence: Annotated[str | None, Query(pattern=r"^(0|[1-9][0-9]{0,128})$", description="Sequence number")] = None,
+    sequence: Annotated[str | None, Query(pattern=r"^[0-9]{1,129}$", description="Sequence number")] = None,
     timestamp: Annotated[datetime | None, Query(description="RFC 3339, with an offset")] = None,
     limit: Limit = pagination.DEFAULT_LIMIT,
     cursor: Cursor = None,
@@ -285,6 +299,7 @@ def _needs(field: str, why: str) -> Invalid:
 
 @app.get(
     "/streams/<name>/metrics",
+    operation_id="getStreamMetrics",
     summary="CloudWatch metrics of a stream",
     description="Series with the statistic that makes each metric true, on a regular grid; null is a period without a "
     "value, which is not zero. The last 3 hours by the minute unless asked otherwise.",
@@ -306,7 +321,7 @@ def series(
     wanted = [part for text in names or () for part in text.split(",") if part]
     queries = metrics.queries_for(name, wanted, shard=shard, consumer=consumer)
     span = metrics.aligned_range(since, until, period, series=len(queries), now=now)
-    lifecycle.describe_stream(_kinesis(), name)
+    _kinesis().summary(name)  # CloudWatch tells nothing of a stream that is not there; Kinesis says so
     found = Metrics(aws.client("cloudwatch")).series(queries, span.start, span.end, period)
     return metrics.MetricsAnswer(
         stream=name,

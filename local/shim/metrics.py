@@ -4,20 +4,14 @@ AWS publishes them once a minute, per stream, dimension StreamName, and per shar
 (https://docs.aws.amazon.com/streams/latest/dev/monitoring-with-cloudwatch.html). Each call is one sample, so Sum is the
 total, and Average, Minimum and Maximum are per call. The emulator publishes none. Here a minute's samples are one
 statistic set that grows as calls are served and is readable at once; AWS lags by a minute or more.
-
-To see what the analysis says of missing metrics, publishing can be turned off: ``WEIR_LOCAL_METRICS=off`` at the start,
-or ``POST /_ministack/config {"metrics": "off"}`` (or ``"on"``) while it runs.
+The switch ``metrics`` turns publishing off, to see what the analysis says of missing metrics.
 """
 
 import json
-import os
 import time
 from typing import Any
 
-from ministack import app
 from ministack.services import cloudwatch, kinesis
-
-from local.shim.patching import patch
 
 NAMESPACE = "AWS/Kinesis"
 MEASURED = frozenset({"PutRecord", "PutRecords", "GetRecords"})
@@ -25,23 +19,6 @@ THROTTLED = "ProvisionedThroughputExceededException"
 now = time.time
 
 Sample = tuple[str, float, str]
-
-_switch = {"metrics": os.environ.get("WEIR_LOCAL_METRICS", "on")}
-
-
-def published() -> bool:
-    """Whether metrics are published now."""
-    return _switch["metrics"] != "off"
-
-
-@patch(app, "_handle_admin_config_request")
-async def configure(original: Any, path: str, method: str, body: bytes) -> Any:
-    """Take the switch at the emulator's own address for changes while it runs."""
-    answer = await original(path, method, body)
-    if answer is None or "metrics" not in (wanted := json.loads(body or b"{}")):
-        return answer
-    _switch["metrics"] = str(wanted["metrics"])
-    return 200, {"Content-Type": "application/json"}, json.dumps({"applied": _switch}).encode()
 
 
 def measure(action: str, headers: Any, body: bytes, answer: Any, started: float) -> None:

@@ -205,9 +205,7 @@ def _weir(endpoint: str, warm: list[Row], timed: list[Row], *, aggregate: bool, 
             aggregate=aggregate,
             concurrency=concurrency,
         )
-        producer.run(
-            entries(some), deadline=SYSTEM.monotonic() + 600, on_accepted=on_accepted, on_rejected=on_accepted
-        )
+        producer.run(entries(some), deadline=SYSTEM.monotonic() + 600, on_accepted=on_accepted, on_rejected=on_accepted)
         return confirmed
 
     insert(warm)

@@ -1,7 +1,7 @@
 """A Kinesis endpoint on loopback that costs as little as it can, so that a benchmark measures the client.
 
 It reads each request whole, counts its records, and confirms every one with a shard id and a sequence number of real
-length. It checks no signature and keeps nothing. Run as a process of its own: ``python -m tests.benchmarks.stub``
+length; what it gives to read is made up. It checks no signature and keeps nothing. Run as a process of its own: ``python -m tests.benchmarks.stub``
 prints its port and serves until its standard input ends.
 """
 
@@ -11,7 +11,11 @@ import json
 import re
 import sys
 from functools import lru_cache
+from hashlib import md5
 
+from weir.runs.envelope import HEADER_BYTES, run_tag, seal
+
+PRODUCED_US = 1_800_000_000_000_000
 SHARDS = 4
 HASH_KEYS = 1 << 128
 ARN = "arn:aws:kinesis:us-east-1:000000000000:stream/bench"
@@ -34,33 +38,55 @@ def shards() -> list[dict[str, object]]:
     ]
 
 
-def _put_result(n: int) -> dict[str, str]:
-    return {"SequenceNumber": f"4966{n:052}", "ShardId": f"shardId-{n % SHARDS:012}"}
+@lru_cache(maxsize=65_536)
+def _confirmed(key: bytes, explicit_hash_key: bytes | None) -> bytes:
+    """One record's result, on the shard where Kinesis would have put it: some producers check that."""
+    hash_key = int(explicit_hash_key or int.from_bytes(md5(key, usedforsecurity=False).digest(), "big"))
+    shard_id = f"shardId-{hash_key * SHARDS // HASH_KEYS:012}"
+    return json.dumps({"SequenceNumber": f"4966{0:052}", "ShardId": shard_id}).encode()
 
 
-@lru_cache(maxsize=1024)
-def put_answer(count: int) -> bytes:
-    """PutRecords' answer to ``count`` records, all confirmed."""
-    return json.dumps({"FailedRecordCount": 0, "Records": [_put_result(n) for n in range(count)]}).encode()
+def put_answer(body: bytes) -> bytes:
+    """PutRecords' answer: every record confirmed. Taken apart without a JSON parser, which would cost more than some
+    of the clients: a partition key may hold no quotes, and an explicit hash key comes right behind it.
+    """
+    results = []
+    for record in body.split(b'"PartitionKey"')[1:]:
+        parts = record.split(b'"', 6)
+        results.append(_confirmed(parts[1], parts[5] if parts[3:4] == [b"ExplicitHashKey"] else None))
+    return b'{"FailedRecordCount": 0, "Records": [' + b", ".join(results) + b"]}"
 
 
-def get_answer(count: int, size: int) -> bytes:
-    """GetRecords' answer with ``count`` records of ``size`` bytes."""
-    data = base64.b64encode(b"x" * size).decode()
-    records = [
-        {"Data": data, "PartitionKey": f"key-{n}", "SequenceNumber": f"4966{n:052}", "ApproximateArrivalTimestamp": 1e9}
-        for n in range(count)
-    ]
-    return json.dumps({"MillisBehindLatest": 0, "NextShardIterator": "next", "Records": records}).encode()
+@lru_cache(maxsize=256)
+def get_answer(iterator: str, limit: int) -> bytes:
+    """GetRecords' answer: sealed records of a run, as its writers make them.
+
+    The iterator is ``first record:data bytes:keys``, and names the next page likewise.
+    """
+    first, size, keys = map(int, iterator.split(":"))
+    tag = run_tag("bench")
+    records = []
+    for n in range(first, first + limit):
+        data = seal(tag, 0, n // keys, PRODUCED_US, b"x" * (size - HEADER_BYTES))
+        records.append(
+            {
+                "SequenceNumber": f"4966{n:052}",
+                "ApproximateArrivalTimestamp": PRODUCED_US / 1e6 + 0.02,
+                "Data": base64.b64encode(data).decode(),
+                "PartitionKey": f"device-{n % keys:05}",
+            }
+        )
+    following = f"{first + limit}:{size}:{keys}"
+    return json.dumps({"MillisBehindLatest": 0, "NextShardIterator": following, "Records": records}).encode()
 
 
 def answer(operation: bytes, body: bytes) -> bytes:
     """The answer's body."""
     match operation:
         case b"PutRecords":
-            return put_answer(body.count(b'"PartitionKey"'))
+            return put_answer(body)
         case b"PutRecord":
-            return json.dumps(_put_result(0)).encode()
+            return put_answer(body).split(b"[")[1].rstrip(b"]}") + b"}"
         case b"ListShards":
             return json.dumps({"Shards": shards()}).encode()
         case b"DescribeStream":
@@ -69,10 +95,9 @@ def answer(operation: bytes, body: bytes) -> bytes:
         case b"DescribeStreamSummary":
             summary = {"StreamName": "bench", "StreamARN": ARN, "StreamStatus": "ACTIVE", "OpenShardCount": SHARDS}
             return json.dumps({"StreamDescriptionSummary": summary}).encode()
-        case b"GetShardIterator":
-            return b'{"ShardIterator": "next"}'
         case b"GetRecords":
-            return get_answer(1000, 100)
+            asked = json.loads(body)
+            return get_answer(asked["ShardIterator"], asked["Limit"])
         case _:
             raise ValueError(f"the stub does not know {operation!r}")
 

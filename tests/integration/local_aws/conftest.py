@@ -3,6 +3,7 @@
 import io
 import json
 import time
+import urllib.request
 import uuid
 import zipfile
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from botocore.config import Config
 from local import places, stack
 
 Client = Callable[[str], Any]
+DEFAULTS = {"metrics": "on", "phase_seconds": "0.5", "shard_quota": "off"}
 TRUST = {
     "Version": "2012-10-17",
     "Statement": [
@@ -67,15 +69,15 @@ def name() -> str:
 
 @pytest.fixture
 def role(client: Client) -> Iterator[Callable[..., str]]:
-    """Make a role that allows the given actions on everything."""
+    """Make a role that allows the given actions, on everything unless a resource is named."""
     iam, made = client("iam"), []
 
-    def make(*actions: str) -> str:
+    def make(*actions: str, resource: str = "*") -> str:
         role_name = f"local-aws-{uuid.uuid4().hex[:12]}"
         made.append(role_name)
         arn = iam.create_role(RoleName=role_name, AssumeRolePolicyDocument=json.dumps(TRUST))["Role"]["Arn"]
         if actions:
-            statement = {"Effect": "Allow", "Action": list(actions), "Resource": "*"}
+            statement = {"Effect": "Allow", "Action": list(actions), "Resource": resource}
             document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
             iam.put_role_policy(RoleName=role_name, PolicyName="given", PolicyDocument=document)
         return str(arn)
@@ -92,7 +94,7 @@ def function(client: Client, role: Callable[..., str]) -> Iterator[Callable[...,
     """Make a function from source; returns its ARN."""
     service, made = client("lambda"), []
 
-    def make(source: str, *actions: str, timeout: int = 5) -> str:
+    def make(source: str, *actions: str, timeout: int = 5, resource: str = "*") -> str:
         packed = io.BytesIO()
         with zipfile.ZipFile(packed, "w") as archive:
             archive.writestr("handler.py", source)
@@ -102,7 +104,7 @@ def function(client: Client, role: Callable[..., str]) -> Iterator[Callable[...,
             FunctionName=function_name,
             Runtime="python3.13",
             Handler="handler.handler",
-            Role=role(*actions),
+            Role=role(*actions, resource=resource),
             Timeout=timeout,
             Code={"ZipFile": packed.getvalue()},
         )
@@ -167,10 +169,50 @@ def machines(client: Client, role: Callable[..., str]) -> Iterator[Machines]:
 
 
 @pytest.fixture
-def stream(client: Client, name: str) -> Iterator[str]:
+def settled(client: Client) -> Callable[[str], str]:
+    """Wait until a stream is neither created, updated nor deleted any more; tells ``ACTIVE`` or ``GONE``."""
+
+    def wait(stream: str) -> str:
+        kinesis, deadline = client("kinesis"), time.monotonic() + 10
+        while time.monotonic() < deadline:
+            try:
+                summary = kinesis.describe_stream_summary(StreamName=stream)["StreamDescriptionSummary"]
+            except kinesis.exceptions.ResourceNotFoundException:
+                return "GONE"
+            if summary["StreamStatus"] == "ACTIVE":
+                return "ACTIVE"
+            time.sleep(0.05)
+        raise AssertionError(f"Stream {stream} does not settle")
+
+    return wait
+
+
+@pytest.fixture
+def stream(client: Client, name: str, settled: Callable[[str], str]) -> Iterator[str]:
     """An active stream of one shard, deleted at the end."""
     kinesis = client("kinesis")
     kinesis.create_stream(StreamName=name, ShardCount=1)
-    kinesis.get_waiter("stream_exists").wait(StreamName=name, WaiterConfig={"Delay": 1})
+    settled(name)
     yield name
-    kinesis.delete_stream(StreamName=name, EnforceConsumerDeletion=True)
+    if settled(name) == "ACTIVE":
+        kinesis.delete_stream(StreamName=name, EnforceConsumerDeletion=True)
+    assert settled(name) == "GONE"
+
+
+@pytest.fixture
+def switch(endpoint: str) -> Iterator[Callable[[str, str], None]]:
+    """Tell the emulator something for one test; afterwards all is as it was."""
+    before: dict[str, str] = {}
+
+    def tell(name: str, value: str) -> str:
+        body = json.dumps({name: value}).encode()
+        with urllib.request.urlopen(f"{endpoint}/_ministack/config", body) as answer:
+            return str(json.loads(answer.read())["applied"][name])
+
+    def change(name: str, value: str) -> None:
+        before.setdefault(name, DEFAULTS[name])
+        assert tell(name, value) == value
+
+    yield change
+    for name, value in before.items():
+        tell(name, value)

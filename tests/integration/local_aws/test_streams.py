@@ -1,10 +1,7 @@
 """Kinesis on the local AWS: tags, quotas, resharding, metrics."""
 
 import itertools
-import json
 import time
-import urllib.request
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -34,22 +31,24 @@ def read_all(client: Any, stream: str, shard_id: str) -> tuple[int, list[dict[st
     raise AssertionError("The shard does not end")
 
 
-def test_tags_given_at_create_are_kept(client: Any, name: str) -> None:
+def test_tags_given_at_create_are_kept(client: Any, name: str, settled: Any) -> None:
     # Given a stream created with tags
     kinesis = client("kinesis")
     kinesis.create_stream(StreamName=name, ShardCount=1, Tags={"weir:managed": "true"})
     # When its tags are listed
     tags = kinesis.list_tags_for_stream(StreamName=name)["Tags"]
+    settled(name)
     kinesis.delete_stream(StreamName=name)
     # Then they are there
     assert tags == [{"Key": "weir:managed", "Value": "true"}]
 
 
-def test_an_on_demand_stream_opens_four_shards(client: Any, name: str) -> None:
+def test_an_on_demand_stream_opens_four_shards(client: Any, name: str, settled: Any) -> None:
     # Given an on-demand stream
     kinesis = client("kinesis")
     kinesis.create_stream(StreamName=name, StreamModeDetails={"StreamMode": "ON_DEMAND"})
     # When it is described
+    settled(name)
     summary = kinesis.describe_stream_summary(StreamName=name)["StreamDescriptionSummary"]
     kinesis.delete_stream(StreamName=name)
     # Then it has the shards that AWS starts with
@@ -99,11 +98,14 @@ def test_a_request_may_hold_ten_mebibytes(client: Any, stream: str) -> None:
 
 
 @pytest.mark.parametrize("steps", [[2], [2, 1], [2, 3], [2, 4, 3, 2]])
-def test_resharding_keeps_the_parents_and_leads_to_the_children(client: Any, stream: str, steps: list[int]) -> None:
+def test_resharding_keeps_the_parents_and_leads_to_the_children(
+    client: Any, stream: str, settled: Any, steps: list[int]
+) -> None:
     # Given records in a stream that is resharded step by step, with records after each step
     kinesis, written = client("kinesis"), len(put(client, stream, 40))
     for target in steps:
         kinesis.update_shard_count(StreamName=stream, TargetShardCount=target, ScalingType="UNIFORM_SCALING")
+        settled(stream)
         written += len(put(client, stream, 40))
     # When all shards are read
     shards = {shard["ShardId"]: shard for shard in kinesis.list_shards(StreamName=stream)["Shards"]}
@@ -138,10 +140,11 @@ def test_a_shard_count_at_most_doubles(client: Any, stream: str) -> None:
     assert refused.value.response["Error"]["Code"] == "InvalidArgumentException"
 
 
-def test_a_closed_shard_cannot_be_split_again(client: Any, stream: str) -> None:
+def test_a_closed_shard_cannot_be_split_again(client: Any, stream: str, settled: Any) -> None:
     # Given a shard that was split
     split = {"StreamName": stream, "ShardToSplit": "shardId-000000000000", "NewStartingHashKey": str(2**127)}
     client("kinesis").split_shard(**split)
+    settled(stream)
     # When it is split once more
     with pytest.raises(ClientError) as refused:
         client("kinesis").split_shard(**split)
@@ -206,28 +209,16 @@ def test_shard_level_metrics_come_with_enhanced_monitoring(client: Any, stream: 
     assert total(client, stream, "IncomingBytes", **shard) == []
 
 
-@pytest.fixture
-def metrics_off(endpoint: str) -> Iterator[None]:
-    def switch(state: str) -> None:
-        body = json.dumps({"metrics": state}).encode()
-        with urllib.request.urlopen(f"{endpoint}/_ministack/config", body) as answer:
-            assert json.loads(answer.read())["applied"] == {"metrics": state}
-
-    switch("off")
-    yield
-    switch("on")
-
-
-@pytest.mark.usefixtures("metrics_off")
-def test_metrics_can_be_missing(client: Any, stream: str) -> None:
+def test_metrics_can_be_missing(client: Any, stream: str, switch: Any) -> None:
     # Given an emulator told to publish no metrics
+    switch("metrics", "off")
     # When records are put
     put(client, stream, 5)
     # Then CloudWatch has no points, rather than zeros
     assert total(client, stream, "IncomingRecords") == []
 
 
-def test_an_unmanaged_expiry_is_not_trimmed_early(client: Any, stream: str) -> None:
+def test_records_within_retention_stay(client: Any, stream: str) -> None:
     # Given records well inside retention
     put(client, stream, 3)
     time.sleep(0.05)

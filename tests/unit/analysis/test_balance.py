@@ -88,3 +88,28 @@ def test_even_keys_or_one_shard_have_no_hot_key() -> None:
 def test_a_long_key_is_shortened() -> None:
     finding = found(measured(open_shards=4, top_keys=(("k" * 256, 9000),)))["hot-key"]
     assert len(finding.title) < 120
+
+
+def test_a_hot_shard_hurts_from_four_fifths_of_its_quota() -> None:
+    # Given a hot shard whose busiest second has 800, or 799, of 1,000 records
+    def severity(peak: int) -> str:
+        shards = (shard(0, 8000, arrivals=arrivals(peak)), shard(1, 1000), shard(2, 1000))
+        return found(measured(shards=shards, open_shards=3))["hot-shard"].severity
+
+    # Then only the first hurts
+    assert (severity(800), severity(799)) == ("warning", "info")
+
+
+def test_large_records_heat_a_shard_by_their_bytes() -> None:
+    # Given 100 records a second of 10,000 B: 1,000,000 of 1,048,576 B/s
+    shards = (shard(0, 8000, arrivals=arrivals(*[100] * 80)), shard(1, 1000), shard(2, 1000))
+    finding = found(measured(shards=shards, open_shards=3, bytes=10_000 * 10_000))["hot-shard"]
+    assert finding.severity == "warning"
+    assert finding.advice.startswith("Spread the partition keys")
+
+
+def test_the_hottest_is_told_first_and_the_streams_use_beside_it() -> None:
+    shards = (shard(0, 5000), shard(1, 9000), *(shard(i, 100) for i in range(2, 10)))
+    finding = found(measured(shards=shards, open_shards=10))["hot-shard"]
+    assert "shardId-000000000001 carried" in finding.title
+    assert evidence(finding)["write utilization, average"] == 10.0

@@ -140,3 +140,11 @@ def test_a_form_that_is_not_one_is_refused() -> None:
         Histogram.from_dict({**form, "schema": 2})
     with pytest.raises(ValueError, match="add up"):
         Histogram.from_dict({**form, "count": 4})
+
+
+def test_the_ends_of_the_range_are_within_it() -> None:
+    assert filled([0, MAX_US, -1]).clamped == 1
+    one_by_one = Histogram()
+    one_by_one.add(0)
+    one_by_one.add(MAX_US)
+    assert one_by_one.clamped == 0

@@ -54,6 +54,7 @@ def test_duplicates_fail_only_where_the_objective_says_so(allowed: int | None, s
     finding = found(measured(duplicates=5, uncertain=9), Slo(max_duplicates=allowed))["records-duplicated"]
     assert finding.severity == severity
     assert evidence(finding)["sent again after a lost answer"] == 9
+    assert evidence(finding).get("duplicates allowed") == allowed
 
 
 def test_refused_and_unsent_records_are_told_apart() -> None:

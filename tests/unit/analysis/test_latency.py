@@ -48,6 +48,8 @@ def test_iterator_age_is_a_risk_at_half_of_the_retention() -> None:
     name = "GetRecords.IteratorAgeMilliseconds"
     late = measured(cloudwatch=(series(name, 5.0, 43_200_000.0, stat="Maximum"),))
     fine = measured(cloudwatch=(series(name, 43_199_999.0, stat="Maximum"),))
-    assert found(late)["iterator-age"].severity == "critical"
+    finding = found(late)["iterator-age"]
+    assert finding.severity == "critical"
+    assert evidence(finding) == {"greatest iterator age": 43_200_000.0, "retention": 86_400_000}
     assert "iterator-age" not in found(fine)
     assert "iterator-age" not in found(measured(cloudwatch=(series(name, stat="Maximum"),)))

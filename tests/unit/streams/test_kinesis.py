@@ -227,6 +227,29 @@ def test_tags_follow_their_pages(stub: tuple[Kinesis, Stubber]) -> None:
     assert kinesis.tags("s") == {"a": "1", "b": ""}
 
 
+def test_a_lean_answer_is_what_botocore_would_read(kinesis: Kinesis) -> None:
+    # Given records of every kind on a stream of one shard
+    kinesis.create(StreamSpec(name="one", shard_count=1), TAGS)
+    plain = new_client()
+    for number, data in enumerate((b"", b"text", bytes(range(256)), b"x" * 100_000)):
+        plain.put_record(StreamName="one", Data=data, PartitionKey=f"naïve-{number}")
+    iterator = kinesis.iterator("one", "shardId-000000000000", "TRIM_HORIZON")
+
+    # When they are read lean, and by botocore alone with the same client, in between and after
+    lean = kinesis.get_records(iterator, 10, about="one")
+    whole = kinesis._client.get_records(ShardIterator=iterator, Limit=10)
+    again = kinesis.get_records(iterator, 10, about="one")
+
+    # Then both say the same
+    assert [
+        (item["SequenceNumber"], item["PartitionKey"], item["Data"], item["ApproximateArrivalTimestamp"].timestamp())
+        for item in whole["Records"]
+    ] == lean.records
+    assert again.records == lean.records
+    assert lean.millis_behind == whole["MillisBehindLatest"]
+    assert lean.next_iterator is not None
+
+
 def test_a_closed_shard_ends_with_its_children(stub: tuple[Kinesis, Stubber]) -> None:
     kinesis, stubber = stub
     children = [

@@ -8,7 +8,6 @@ from pydantic import ValidationError
 
 from weir.streams.models import Encryption, PutRequest, RecordIn, StreamPatch, StreamSpec
 
-
 TEXT = {"encoding": "text", "data": "x", "partition_key": "k"}
 
 

@@ -42,7 +42,9 @@ class Shelf:
 
 def write(shelf: Shelf, request: PutRequest, time: FakeTime | None = None) -> PutAnswer:
     clock = (time or FakeTime()).clock()
-    return write_records(shelf, Target(SHARDS, 1_048_576), request, clock=clock, rng=random.Random(7))
+    return write_records(
+        shelf, Target(SHARDS, 1_048_576), request, clock=clock, rng=random.Random(7), seconds=PUT_SECONDS
+    )
 
 
 def request_of(*texts: str, ordered: bool = False) -> PutRequest:

@@ -128,9 +128,7 @@ class Ledger:
         for key, count in produced.items():
             ranges = self.ranges(slice_index, key)
             gaps = _gaps(ranges, count)
-            missing = sum(end - start for start, end in gaps)
-            refused = [one for one in rejected.get(key, ()) if any(start <= one < end for start, end in gaps)]
-            missing -= len(refused)
+            missing = _size(gaps) - sum(_within(gaps, one) for one in rejected.get(key, ()))
             if missing:
                 lost += missing
                 examples.append((slice_index, key, gaps[0][0]))
@@ -185,6 +183,11 @@ def _gaps(ranges: Ranges, count: int) -> Ranges:
     if at < count:
         gaps.append([at, count])
     return [gap for gap in gaps if gap[0] < gap[1]]
+
+
+def _within(ranges: Ranges, number: int) -> bool:
+    index = bisect_right(ranges, number, key=lambda pair: pair[0])
+    return index > 0 and number < ranges[index - 1][1]
 
 
 def _insert(ranges: Ranges, start: int, end: int) -> bool:

@@ -10,6 +10,7 @@ from weir.analysis.rates import RateSeries
 from weir.runs.bucket import RunsBucket, part_key
 from weir.runs.ledger import Ledger
 from weir.runs.models import Run
+from weir.runs.planner import FIXED_TRANSITIONS, LOOP_TRANSITIONS
 from weir.runs.table import Part, PartState, RunsTable
 from weir.runs.verifier import ReaderState
 from weir.runs.writer import SliceState
@@ -20,9 +21,6 @@ from weir.streams.metrics import Series
 HOTTEST_KEYS = 20
 CONTROL_SECONDS = 4.0
 """Billed seconds of the control steps of one run together; they are too short to be worth counting each."""
-
-_FIXED_TRANSITIONS = 24
-_LOOP_TRANSITIONS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +112,7 @@ def measure(
         target_rate=run.spec.load.rate,
         lambda_gb_seconds=(busy + CONTROL_SECONDS) * conf.worker_memory_mb / 1024,
         lambda_requests=invocations + 12,
-        state_transitions=_FIXED_TRANSITIONS + invocations * _LOOP_TRANSITIONS,
+        state_transitions=FIXED_TRANSITIONS + invocations * LOOP_TRANSITIONS,
         table_writes=40 + int(busy),
         table_reads=20 + invocations * 2,
         bucket_puts=6 + invocations,

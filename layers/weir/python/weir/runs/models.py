@@ -4,6 +4,7 @@ A RunSpec is at once the body of ``POST /runs`` and the input of the state machi
 with ``aws stepfunctions start-execution`` too. Nothing in it says who asks: that comes from the verified caller.
 """
 
+import json
 import re
 from datetime import datetime
 from decimal import Decimal
@@ -16,12 +17,12 @@ from weir.runs.envelope import HEADER_BYTES
 from weir.streams.models import Mode
 
 RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
-MAX_INLINE_BYTES = 100_000
-"""Inline lines travel in the state machine's input, of 256 KiB at most; JSON escapes may double them."""
+MAX_INLINE_BYTES = 200_000
+"""Of the lines as JSON text, escapes included: they travel in the state machine's input, of 256 KiB at most."""
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class StreamAsk(_Frozen):
@@ -45,7 +46,7 @@ class StreamAsk(_Frozen):
 class Burst(_Frozen):
     """Every ``every_seconds``, for ``length_seconds``, the rate is ``factor`` times itself."""
 
-    every_seconds: float = Field(gt=0, le=3600)
+    every_seconds: float = Field(ge=0.1, le=3600)
     length_seconds: float = Field(gt=0, le=3600)
     factor: float = Field(gt=1, le=100)
 
@@ -73,8 +74,8 @@ class InlineSource(_Frozen):
 
     @model_validator(mode="after")
     def _small(self) -> Self:
-        if sum(len(line.encode()) for line in self.lines) > MAX_INLINE_BYTES:
-            raise ValueError(f"inline lines pass {MAX_INLINE_BYTES} bytes: upload them (POST /runs/sources)")
+        if len(json.dumps(self.lines)) > MAX_INLINE_BYTES:
+            raise ValueError(f"inline lines pass {MAX_INLINE_BYTES} bytes of JSON: upload them (POST /runs/sources)")
         return self
 
 
@@ -98,7 +99,7 @@ class Load(_Frozen):
         description=f"data of one generated record, its {HEADER_BYTES}-byte header included",
     )
     rate: float | None = Field(
-        default=None, gt=0, le=10**7, description="records per second; as fast as possible if left out"
+        default=None, ge=0.001, le=10**7, description="records per second; as fast as possible if left out"
     )
     burst: Burst | None = None
     keys: Keys = Keys()

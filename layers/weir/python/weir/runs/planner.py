@@ -11,14 +11,13 @@ from decimal import Decimal
 from itertools import pairwise
 
 from weir.analysis.cost import Cost, estimate_run
-from weir.analysis.prices import usd
-from weir.runs.models import RunPlan, RunSpec
+from weir.runs.envelope import HEADER_BYTES
+from weir.runs.models import Keys, RunPlan, RunSpec
 from weir.runtime.errors import FieldError, Invalid
 from weir.runtime.settings import Settings
 
 SHARD_RECORDS_PER_SECOND = 1_000
 SHARD_BYTES_PER_SECOND = 1 << 20
-ON_DEMAND_BYTES_PER_SECOND = 4 << 20
 SHARDS_PER_READER = 4
 INVOCATION_SECONDS = 600
 """How long a writer or reader works before Step Functions calls it again: well inside Lambda's 15 minutes."""
@@ -26,8 +25,8 @@ INVOCATION_SECONDS = 600
 AGGREGATE_BYTES = 50 * 1024
 MEAN_KEY_BYTES = 8
 MAX_WORKERS = 1_000
-_FIXED_TRANSITIONS = 24
-_LOOP_TRANSITIONS = 3
+FIXED_TRANSITIONS = 24
+LOOP_TRANSITIONS = 3
 _CONTROL_SECONDS = 8
 """Billed time of the control steps of one run together, measured on a warm function."""
 
@@ -64,13 +63,15 @@ def make_plan(spec: RunSpec, source: SourceSize | None, conf: Settings) -> RunPl
         422: the estimated cost passes the spec's ``max_cost`` or the stage's limit, or it would take too long.
     """
     records, record_bytes = _volume(spec, source)
-    rate = _rate(spec, record_bytes)
-    seconds = records / rate
-    workers = spec.load.workers or min(MAX_WORKERS, math.ceil(rate / conf.worker_records_per_second))
+    quota = _quota(spec, record_bytes)
+    asked = _asked_rate(spec) or quota
+    workers = spec.load.workers or min(MAX_WORKERS, math.ceil(asked / conf.worker_records_per_second))
     workers = max(1, min(workers, records))
+    rate = min(asked, quota, float(workers * conf.worker_records_per_second))
+    seconds = records / rate
     readers = math.ceil(spec.stream.shard_count / SHARDS_PER_READER)
     loops = max(1, math.ceil(seconds / INVOCATION_SECONDS))
-    transitions = _FIXED_TRANSITIONS + (workers + readers) * loops * _LOOP_TRANSITIONS
+    transitions = FIXED_TRANSITIONS + (workers + readers) * loops * LOOP_TRANSITIONS
     cost = _cost(spec, conf, records, record_bytes, seconds, workers, readers, loops, transitions)
     plan = RunPlan(
         records=records if source is None else source.records,
@@ -84,7 +85,7 @@ def make_plan(spec: RunSpec, source: SourceSize | None, conf: Settings) -> RunPl
         largest_state_payload_bytes=_payload_bytes(workers, readers),
         cost_usd=cost.usd,
         cost_lines=tuple({key: str(value) for key, value in line.to_dict().items()} for line in cost.lines),
-        warnings=_warnings(spec, rate, record_bytes, seconds),
+        warnings=_warnings(asked, quota, rate, workers),
     )
     _refuse(spec, plan, cost, conf)
     return plan
@@ -95,22 +96,40 @@ def _volume(spec: RunSpec, source: SourceSize | None) -> tuple[int, int]:
     if source is None:
         return spec.load.records or 1, spec.load.bytes
     records = max(1, source.records if source.records is not None else source.bytes // 150)
-    return records, max(1, math.ceil(source.bytes / records)) + 36
+    return records, max(1, math.ceil(source.bytes / records)) + HEADER_BYTES
 
 
-def _rate(spec: RunSpec, record_bytes: int) -> float:
-    """Records per second: as asked, or what the stream's quotas allow."""
-    if spec.load.rate is not None:
-        burst = spec.load.burst
-        share = burst.length_seconds / burst.every_seconds if burst else 0.0
-        return spec.load.rate * (1 + share * (burst.factor - 1 if burst else 0.0))
-    size = record_bytes + MEAN_KEY_BYTES
-    if spec.stream.mode == "ON_DEMAND":
-        by_bytes = ON_DEMAND_BYTES_PER_SECOND / size
-    else:
-        by_bytes = spec.stream.shard_count * SHARD_BYTES_PER_SECOND / size
-    by_records = float(spec.stream.shard_count * SHARD_RECORDS_PER_SECOND) * _packed(spec, record_bytes)
-    return min(by_bytes, by_records)
+def _asked_rate(spec: RunSpec) -> float | None:
+    """Records per second that the spec asks for, its bursts included; None where it asks for as many as go."""
+    rate, burst = spec.load.rate, spec.load.burst
+    if rate is None or burst is None:
+        return rate
+    return rate * (1 + burst.length_seconds / burst.every_seconds * (burst.factor - 1))
+
+
+def _quota(spec: RunSpec, record_bytes: int) -> float:
+    """Records per second that the stream takes of these keys: the fullest shard is full first."""
+    by_bytes = SHARD_BYTES_PER_SECOND / (record_bytes + MEAN_KEY_BYTES)
+    by_records = SHARD_RECORDS_PER_SECOND * _packed(spec, record_bytes)
+    shards = float(spec.stream.shard_count)
+    if spec.load.source is None:
+        shards = min(shards, 1 / hottest_share(spec.load.keys))
+    return shards * min(by_bytes, by_records)
+
+
+def hottest_share(keys: Keys) -> float:
+    """The part of generated records that the most frequent key has, which all go to one shard."""
+    if keys.distribution == "single":
+        return 1.0
+    if keys.distribution == "uniform":
+        return 1 / keys.count
+    # The head of the harmonic sum exactly, its tail by the integral: within 0.1 %, whatever the count.
+    head = min(keys.count, 1_000)
+    total = math.fsum(rank**-keys.exponent for rank in range(1, head + 1))
+    if keys.count > head:
+        start, end, power = head + 0.5, keys.count + 0.5, 1 - keys.exponent
+        total += math.log(end / start) if abs(power) < 1e-9 else (end**power - start**power) / power
+    return 1 / total
 
 
 def _packed(spec: RunSpec, record_bytes: int) -> float:
@@ -156,16 +175,15 @@ def _payload_bytes(workers: int, readers: int) -> int:
     return 512 + sum(len(str(index)) + 1 for index in range(most)) + 96 * most
 
 
-def _warnings(spec: RunSpec, rate: float, record_bytes: int, seconds: float) -> tuple[str, ...]:
+def _warnings(asked: float, quota: float, rate: float, workers: int) -> tuple[str, ...]:
     told = []
-    quota = _rate(spec.model_copy(update={"load": spec.load.model_copy(update={"rate": None})}), record_bytes)
-    if spec.load.rate is not None and rate > quota:
+    if asked > quota:
         told.append(
-            f"{rate:,.0f} records/s is more than the {quota:,.0f} that the stream takes: expect throttling, which is "
-            "retried and counted"
+            f"{asked:,.0f} records/s is more than the {quota:,.0f} that the stream takes of these keys: expect "
+            "throttling, which is retried and counted"
         )
-    if seconds + _STREAM_OVERHEAD_SECONDS > spec.expires_in:
-        told.append(f"inserting takes about {seconds:,.0f} s, and the stream expires after {spec.expires_in} s")
+    if rate < min(asked, quota):
+        told.append(f"{workers} writers put about {rate:,.0f} records/s; the load would take more of them")
     return tuple(told)
 
 
@@ -190,8 +208,3 @@ def spans(total: int, parts: int) -> Sequence[Span]:
     """[0, total) in ``parts`` contiguous spans whose sizes differ by one at most."""
     edges = [total * index // parts for index in range(parts + 1)]
     return [Span(start, end) for start, end in pairwise(edges)]
-
-
-def dollars(pico: int) -> str:
-    """Pico-dollars as a decimal string."""
-    return usd(pico)

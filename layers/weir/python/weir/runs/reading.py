@@ -14,7 +14,7 @@ from weir.runs.models import Run
 from weir.runs.table import Claim, PartState, RunsTable
 from weir.runs.verifier import ReaderState, ShardState
 from weir.runtime.clock import Clock
-from weir.runtime.errors import TooManyRequests, Unavailable
+from weir.runtime.errors import Timeout, TooManyRequests, Unavailable
 from weir.runtime.observability import logger
 from weir.streams.kinesis import Kinesis
 from weir.streams.models import Shard
@@ -76,6 +76,8 @@ class Reading:
         ------
         StreamNotFound
             The stream is gone before all was read.
+        Timeout
+            The run's time for reading is up, though the writers have not ended or a shard is not read to its tip.
         TakenOver
             Another reader works on these shards now.
         """
@@ -86,12 +88,16 @@ class Reading:
             state.began_at = self.clock.epoch()
         busy_before = state.busy_seconds
         loop = _Loop(self, claim, state, busy_before - began)
+        if state.finished and not claim.checkpoint:
+            self._save(claim, state)  # there was no shard for this reader
         while not state.finished:
             seen_before = state.ledger.unique
             loop.run(min(until, self.clock.monotonic() + SAVE_SECONDS))
             state.busy_seconds = busy_before + self.clock.monotonic() - began
             state.ended_at = self.clock.epoch()
             self._save(claim, state)
+            if loop.out_of_time:
+                raise Timeout("Reading took longer than the plan allows, and had not come to the stream's end.")
             if loop.idle or self.clock.monotonic() >= until or state.ledger.unique == seen_before:
                 break
         return Outcome(state.finished, 0 if state.finished else min(10, 1 + state.quiet_rounds))
@@ -125,6 +131,7 @@ class _Loop:
         }
         self._told_at = self._looked_at = reading.clock.monotonic()
         self.idle = False
+        self.out_of_time = False
 
     def run(self, until: float) -> None:
         """Round after round until ``until``, the end, or ``IDLE_SECONDS`` without a record."""
@@ -152,7 +159,8 @@ class _Loop:
         self.idle = True
         if at_tip and writers is not None and writers.ended:
             state.quiet_rounds += 1
-        state.finished = state.quiet_rounds >= QUIET_ROUNDS or self._reading.deadline()
+        state.finished = state.quiet_rounds >= QUIET_ROUNDS
+        self.out_of_time = not state.finished and self._reading.deadline()
 
     def _round(self) -> tuple[int, bool]:
         """Read every open shard once: how many records came, and whether every shard is read to its tip."""
@@ -164,7 +172,7 @@ class _Loop:
                 self._state.enter(shard, self._tag, batch.records, self._reading.clock.epoch())
                 shard.last_sequence = reader.last_sequence
                 got += len(batch.records)
-            if batch.throttled or batch.millis_behind:
+            if batch.throttled or batch.millis_behind != 0:  # None: nothing was read, the iterator had expired
                 at_tip = False
             if batch.closed:
                 self._follow(shard_id, batch.child_shard_ids)
@@ -179,9 +187,17 @@ class _Loop:
             return
         shards = {shard.shard_id: shard for shard in self._reading.kinesis.shards(self._reading.run.stream_name)}
         for child in children:
-            if child not in self._state.shards and _parent(shards.get(child)) == shard_id:
+            if child not in self._state.shards and self._is_next(shards.get(child)):
                 self._state.shards[child] = ShardState()
                 self._readers[child] = self._reader(child, self._state.shards[child])
+
+    def _is_next(self, child: Shard | None) -> bool:
+        """Whether a child shard is this reader's (its first parent is), and what came before it here is all read."""
+        mine = self._state.shards
+        if child is None or child.parent_shard_id not in mine:
+            return False
+        parents = (child.parent_shard_id, child.adjacent_parent_shard_id)
+        return all(mine[parent].closed for parent in parents if parent in mine)
 
     def _reader(self, shard_id: str, shard: ShardState) -> ShardReader:
         position = TRIM_HORIZON if shard.last_sequence is None else after(shard.last_sequence)
@@ -209,8 +225,3 @@ class _Loop:
         except (TooManyRequests, Unavailable) as error:
             # Progress for people to look at: the next one, or the checkpoint, tells the same.
             logger().warning("progress not told: %s", error)
-
-
-def _parent(shard: Shard | None) -> str | None:
-    """The one parent whose reader goes on with a shard; of two that were merged, the first."""
-    return None if shard is None else shard.parent_shard_id

@@ -91,7 +91,7 @@ def _y_axis(ticks: Sequence[float], top: float, height: float, unit: str) -> str
         y = top + height * (1 - tick / ticks[-1])
         parts.append(_line(_LEFT, y, _LEFT + _PLOT, y, "grid" if tick else "axis"))
         parts.append(_text(_LEFT - 8, y + 4, f"{tick:,.4g}" if tick < 10_000 else f"{tick:,.0f}", "tick", "end"))
-    return "".join(parts) + _text(_LEFT - 8, top - 12, unit, "unit", "start" if len(unit) > 9 else "end")
+    return "".join(parts) + _text(_LEFT - 8, top - 12, unit, "unit", "end")
 
 
 def latency_chart(latency: Latency | None) -> str:
@@ -247,11 +247,10 @@ def _heat_map(arrivals: Arrivals, shards: Sequence[ReportShard]) -> str:
 
 def _scale(most: float) -> str:
     """The legend of the heat map."""
-    parts = [_text(_LEFT, 18, "records/s of a shard:  0", "legend")]
     x = _LEFT + 150.0
-    for level in range(_HEAT_LEVELS):
-        parts.append(_rect(x + level * 18, 8, 18, 12, f"heat h{level}"))
-    return "".join(parts) + _text(x + _HEAT_LEVELS * 18 + 8, 18, f"{most:,.3g}", "legend")
+    boxes = "".join(_rect(x + level * 18, 8, 18, 12, f"heat h{level}") for level in range(_HEAT_LEVELS))
+    first = _text(_LEFT, 18, "records/s of a shard:  0", "legend")
+    return first + boxes + _text(x + _HEAT_LEVELS * 18 + 8, 18, f"{most:,.3g}", "legend")
 
 
 def _short(shard_id: str) -> str:

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from html import escape
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from weir.runs.report import CostOut, Report, ReportFact, ReportFinding
@@ -20,6 +21,7 @@ from weir.runs.report_charts import arrivals_chart, latency_chart, milliseconds,
 __all__ = ["render_html"]
 
 _UNKNOWN = "not known"
+_LISTED = 20
 
 
 def render_html(report: Report) -> str:
@@ -265,10 +267,19 @@ def _quantities(cost: CostOut) -> str:
 
 
 def _spec(r: Report) -> str:
-    document = json.dumps(r.spec, indent=2, sort_keys=True, ensure_ascii=False)
+    document = json.dumps(_shortened(r.spec), indent=2, sort_keys=True, ensure_ascii=False)
     links = "".join(_link(title, address) for title, address in sorted(r.links.items()))
     made = f'<p class="small soft">Written {escape(_time(r.generated_at))}, report schema {r.schema_version}.</p>'
     return _section("What was asked", f"<pre>{escape(document)}</pre>{f'<p>{links}</p>' if links else ''}{made}")
+
+
+def _shortened(value: Any) -> Any:
+    """The spec without the bulk of a source given inline; the JSON report has all of it."""
+    if isinstance(value, dict):
+        return {key: _shortened(item) for key, item in value.items()}
+    if isinstance(value, list | tuple) and len(value) > _LISTED:
+        return [*map(_shortened, value[:_LISTED]), f"... and {len(value) - _LISTED:,} more"]
+    return [_shortened(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _link(title: str, address: str) -> str:

@@ -144,11 +144,17 @@ def split_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
         parts = (rest + chunk).split(b"\n")
         rest = parts.pop()
         for part in parts:
+            if len(part) > MAX_LINE_BYTES:
+                raise _too_long()
             yield part + b"\n"
         if len(rest) > MAX_LINE_BYTES:
-            raise SourceUnreadable(f"A line is longer than {MAX_LINE_BYTES} bytes, which no Kinesis record can hold.")
+            raise _too_long()
     if rest:
         yield rest
+
+
+def _too_long() -> SourceUnreadable:
+    return SourceUnreadable(f"A line is longer than {MAX_LINE_BYTES} bytes, which no Kinesis record can hold.")
 
 
 def line_key(key_field: str | None, keys: Keys) -> Callable[[int, bytes], str]:
@@ -160,13 +166,17 @@ def line_key(key_field: str | None, keys: Keys) -> Callable[[int, bytes], str]:
     def from_field(position: int, line: bytes) -> str:
         try:
             value = json.loads(line)[key_field]
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise SourceUnreadable(
                 f"The line at {position} has no JSON field {key_field!r} to take the partition key from."
             ) from error
         key = value if isinstance(value, str) else json.dumps(value)
         if not 1 <= len(key) <= MAX_KEY_CHARACTERS:
             raise SourceUnreadable(f"The line at {position}: {key_field!r} must have 1 to 256 characters.")
+        try:
+            key.encode()
+        except UnicodeEncodeError as error:
+            raise SourceUnreadable(f"The line at {position}: {key_field!r} holds half a character.") from error
         return key
 
     return from_field

@@ -9,8 +9,6 @@ from weir.runs.planner import SourceSize, make_plan
 from weir.runs.wiring import Wiring
 from weir.runtime.errors import Conflict, FieldError, Invalid, WeirError
 
-STOP_CAUSE = "stopped by {}"
-
 
 class RunClosed(Conflict):
     """The run has ended already."""
@@ -107,5 +105,8 @@ def stop_run(run_id: str, who: str, wires: Wiring) -> Run:
     run = wires.table.get(run_id)
     if run.status is Status.CLOSED:
         raise RunClosed(f"Run {run_id} is closed: {run.verdict}.")
-    wires.run_machine.stop(run_id, STOP_CAUSE.format(who))
+    cause = f"stopped by {who}"
+    wires.run_machine.stop(run_id, cause)
+    # After the stop: a failure that stood there before it would break a run that goes on because the stop failed.
+    wires.table.fail(run_id, Failure(step="Run", error="Stopped", cause=cause))
     return run

@@ -56,10 +56,12 @@ class StreamNotOurs(Forbidden):
     slug, title = "stream-not-ours", "Not the run's stream"
 
 
-def plan(run_id: str, document: Mapping[str, Any], execution_arn: str, wires: Wiring) -> Answer:
+def plan(run_id: str, document: Any, execution_arn: str, wires: Wiring) -> Answer:
     """Validate the spec, estimate the cost, store the run. SpecInvalid where it is refused."""
     if not RUN_ID.fullmatch(run_id):
         raise SpecInvalid(f"{run_id!r} can't name a run: 1 to 64 letters, digits, and _ . - within.")
+    if not isinstance(document, Mapping):
+        raise SpecInvalid("The execution's input must be a run spec, a JSON object.")
     try:
         spec = RunSpec.model_validate_json(json.dumps(dict(document)))
     except ValidationError as error:
@@ -71,7 +73,7 @@ def plan(run_id: str, document: Mapping[str, Any], execution_arn: str, wires: Wi
     except Invalid as error:
         raise SpecInvalid(error.detail) from error
     wires.table.begin(run_id, made, execution_arn)
-    told = f"{made.workers} writers, {made.readers} readers, about {made.seconds:,.0f} s, at most ${made.cost_usd}"
+    told = f"{made.workers} writers, {made.readers} readers, about {made.seconds:,.0f} s, about ${made.cost_usd}"
     wires.table.end_step(run_id, "Plan", wires.clock.now(), told)
     return {"stream_name": run.stream_name, "workers": made.workers, "readers": made.readers}
 

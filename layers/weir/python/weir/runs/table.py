@@ -136,12 +136,18 @@ class RunsTable:
             raise _failed(error, "listing open runs") from error
 
     def begin(self, run_id: str, plan: RunPlan, execution_arn: str) -> None:
-        """The execution has planned the run: RUNNING from here on."""
+        """The execution has planned the run: RUNNING from here on. RunNotFound where it is not there, or is closed."""
         self._update(
             run_id,
             "SET #status = :running, #plan = :plan, execution_arn = :arn",
-            {":running": {"S": Status.RUNNING}, ":plan": _document(plan), ":arn": {"S": execution_arn}},
+            {
+                ":running": {"S": Status.RUNNING},
+                ":plan": _document(plan),
+                ":arn": {"S": execution_arn},
+                ":closed": {"S": Status.CLOSED},
+            },
             {"#status": "status", "#plan": "plan"},
+            only_if="attribute_exists(pk) AND #status <> :closed",
         )
 
     def begin_step(self, run_id: str, name: str, at: datetime) -> None:
@@ -279,7 +285,12 @@ class RunsTable:
             raise _failed(error, "reading the run") from error
 
     def _update(
-        self, run_id: str, changes: str, values: Mapping[str, Any], names: Mapping[str, str] | None = None
+        self,
+        run_id: str,
+        changes: str,
+        values: Mapping[str, Any],
+        names: Mapping[str, str] | None = None,
+        only_if: str = "attribute_exists(pk)",
     ) -> None:
         optional = {"ExpressionAttributeNames": dict(names)} if names else {}
         try:
@@ -287,13 +298,13 @@ class RunsTable:
                 TableName=self._name,
                 Key=_key(run_id, "RUN"),
                 UpdateExpression=changes,
-                ConditionExpression="attribute_exists(pk)",
+                ConditionExpression=only_if,
                 ExpressionAttributeValues=dict(values),
                 **optional,
             )
         except Exception as error:
             if aws.kind(error) == "exists":
-                raise RunNotFound(f"There is no run {run_id!r}.") from error
+                raise RunNotFound(f"There is no run {run_id!r} that can change.") from error
             raise _failed(error, "changing the run") from error
 
 
@@ -406,12 +417,13 @@ def _part(item: Mapping[str, Any]) -> PartState:
 
 def _worked(run: Run, items: list[dict[str, Any]]) -> Iterator[Step]:
     """The steps Insert and Verify, from the times that the writers and readers told: they write no run item."""
-    for name, part in (("Insert", "SLICE"), ("Verify", "READER")):
+    workers, readers = (run.plan.workers, run.plan.readers) if run.plan else (0, 0)
+    for name, part, parts in (("Insert", "SLICE", workers), ("Verify", "READER", readers)):
         counts = [_part(item) for item in items if item["sk"]["S"].startswith(part)]
         began = [one.counts["began_at"] for one in counts if one.counts.get("began_at") is not None]
         if not began:
             continue
-        done = all(one.done for one in counts)
+        done = len(counts) >= parts and all(one.done for one in counts)
         broken = run.failure is not None and run.failure.step == name
         ended = [one.counts["ended_at"] for one in counts if one.counts.get("ended_at") is not None]
         yield Step(

@@ -37,7 +37,7 @@ def judge(
         broken.append(
             f"{resources_left} stream left behind: it could not be deleted; the sweeper takes it when it expires"
         )
-    unknown = _unknown(measurement, resources_left, kept=kept)
+    unknown = _unknown(slo, measurement, resources_left, kept=kept)
     if failure is not None:
         told = f"{failure.step}: {failure.error}: {failure.cause}"
         verdict = Verdict.ABORTED if failure.error in ABORTING else Verdict.FAILED
@@ -72,8 +72,22 @@ def _broken(slo: Slo, m: Measurement) -> list[str]:
     return told
 
 
-def _unknown(m: Measurement | None, resources_left: int | None, *, kept: bool) -> list[str]:
-    told: Sequence[str] = ("nothing was measured",) if m is None else m.missing
+def _unjudged(slo: Slo, m: Measurement) -> list[str]:
+    """What must hold, but has no number to hold it against."""
+    p99 = None if m.latency is None else m.latency.quantile(0.99)
+    numbers = {
+        "lost records": (True, m.lost),
+        "accepted records": (True, m.accepted),
+        "p99 latency": (slo.p99_latency_ms is not None, p99),
+        "records per second": (slo.min_records_per_second is not None, m.records_per_second),
+        "duplicates": (slo.max_duplicates is not None, m.duplicates),
+        "order": (slo.ordered, m.reordered),
+    }
+    return [what for what, (asked, number) in numbers.items() if asked and number is None]
+
+
+def _unknown(slo: Slo, m: Measurement | None, resources_left: int | None, *, kept: bool) -> list[str]:
+    told: Sequence[str] = ("nothing was measured",) if m is None else (*m.missing, *_unjudged(slo, m))
     unknown = [f"could not be measured: {what}" for what in told]
     if resources_left is None and not kept:
         unknown.append("could not be confirmed: that the stream is gone")

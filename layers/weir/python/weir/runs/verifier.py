@@ -76,7 +76,7 @@ class ReaderState:
         fresh = size = count = 0
         for _, key, data, arrived_at in records:
             count += 1
-            size += len(data) + len(key)
+            size += len(data) + (len(key) if key.isascii() else len(key.encode()))
             arrivals.append(arrived_at)
             if not data.startswith(MAGIC) or len(data) < HEADER_BYTES:
                 self._enter_other(tag, key, data, arrived_at, latencies, arrival_latencies, read_us)

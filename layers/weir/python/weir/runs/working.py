@@ -5,11 +5,12 @@ from datetime import timedelta
 from random import Random
 from typing import Any
 
+from weir.runs.envelope import HEADER_BYTES
 from weir.runs.models import InlineSource, Run, Status
-from weir.runs.planner import Span, spans
+from weir.runs.planner import spans
 from weir.runs.reading import Reading
 from weir.runs.source import Generated, Inline, Lines, Source
-from weir.runs.starting import RunClosed, source_size
+from weir.runs.starting import RunClosed
 from weir.runs.table import RunNotFound
 from weir.runs.wiring import Wiring
 from weir.runs.writer import SliceWriter, pace_of
@@ -52,8 +53,11 @@ def read_shards(run_id: str, index: int, seconds_left: float, wires: Wiring) -> 
         raise Conflict(f"Run {run_id} has no plan yet.")
     allowed = timedelta(seconds=2 * plan.seconds) + READING_SLACK
 
+    active_at = next((step.ended_at for step in run.steps if step.name == "WaitActive"), None)
+    latest = min((active_at or run.created_at) + allowed, run.expires_at)
+
     def deadline() -> bool:
-        return wires.clock.now() > min(run.created_at + allowed, run.expires_at)
+        return wires.clock.now() > latest
 
     reading = Reading(
         run=run,
@@ -82,13 +86,13 @@ def _source(run: Run, index: int, wires: Wiring) -> tuple[Source, int]:
     load, workers = run.spec.load, run.plan.workers if run.plan else 1
     if load.source is None:
         span = spans(load.records or 0, workers)[index]
-        return Generated(span, load.bytes - 36, load.keys), span.start
+        return Generated(span, load.bytes - HEADER_BYTES, load.keys), span.start
     if isinstance(load.source, InlineSource):
         span = spans(len(load.source.lines), workers)[index]
         return Inline(span, load.source, load.keys), span.start
-    size = source_size(run.spec, wires)
     key = load.source.key
-    span = spans(size.bytes, workers)[index] if size else Span(0, 0)
+    # The size that was planned with: were the object replaced since, the slices would no longer fit together.
+    span = spans((run.plan.source_bytes if run.plan else None) or 0, workers)[index]
     return Lines(span, lambda offset: wires.bucket.open_at(key, offset), load.source.key_field, load.keys), span.start
 
 

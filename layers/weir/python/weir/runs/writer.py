@@ -7,7 +7,7 @@ the records since the checkpoint again: duplicates, which are counted, never los
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from weir.runs.bucket import RunsBucket, part_key
@@ -26,6 +26,7 @@ SEGMENT_SECONDS = 20.0
 """From one checkpoint to the next: what a crash makes a writer send again."""
 
 TELL_SECONDS = 1.0
+_NOT_COUNTS = frozenset({"position", "finished", "produced", "rejected"})
 GIVE_UP_SECONDS = 60.0
 """Kept free at the end of an invocation, for what Kinesis has not accepted yet."""
 
@@ -86,15 +87,13 @@ class SliceState:
 
     def counts(self) -> dict[str, Any]:
         """What the table keeps of it: everything but the keys."""
-        kept = asdict(self)
-        for name in ("position", "finished", "produced", "rejected"):
-            del kept[name]
+        kept = {name: value for name, value in self.to_dict().items() if name not in _NOT_COUNTS}
         kept["rejected"] = kept.pop("refused")
         return kept
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able state, for the bucket."""
-        return asdict(self)
+        """JSON-able state, for the bucket; not a copy, for it may hold a million keys."""
+        return {one.name: getattr(self, one.name) for one in fields(self)}
 
     @classmethod
     def from_dict(cls, state: Mapping[str, Any]) -> "SliceState":

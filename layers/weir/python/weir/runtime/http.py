@@ -168,6 +168,7 @@ def entry(app: "APIGatewayRestResolver") -> Callable[[dict[str, Any], Any], dict
     def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         started = time.perf_counter()
         known_as = request_id(event)
+        event = _identified(event, known_as)
         log = logger()
         log.append_keys(request_id=known_as, caller=principal(event).sub)
         try:
@@ -181,6 +182,12 @@ def entry(app: "APIGatewayRestResolver") -> Callable[[dict[str, Any], Any], dict
         return result
 
     return traced(handler)
+
+
+def _identified(event: dict[str, Any], known_as: str) -> dict[str, Any]:
+    """The event with a request id, where API Gateway gave it none: header, problem and log must tell the same one."""
+    context = event.get("requestContext") or {}
+    return event if context.get("requestId") else {**event, "requestContext": {**context, "requestId": known_as}}
 
 
 def _measure(event: Mapping[str, Any], status: int, seconds: float) -> None:

@@ -77,7 +77,7 @@ def once(
         answer: dict[str, Any] = run(
             call={"operation": operation, "principal": principal, "key": key, "request": dict(request)}
         )
-    except failed.IdempotencyAlreadyInProgressError as error:
+    except (failed.IdempotencyAlreadyInProgressError, failed.IdempotencyInconsistentStateError) as error:
         raise Conflict("A request with this Idempotency-Key is still at work; try again.", retry_after=1) from error
     except failed.IdempotencyValidationError as error:
         raise Invalid("This Idempotency-Key came before with another body; use a new key.") from error

@@ -5,6 +5,7 @@ wrong or missing value stops the function at its start with one error that lists
 """
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import lru_cache
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 PREFIX = "WEIR_"
+_LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+_MONEY = re.compile(r"[0-9]{1,9}(\.[0-9]{1,12})?")
 
 
 class SettingsError(Exception):
@@ -39,7 +42,7 @@ class Settings:
     run_stream_prefix: str = "weir-run-"
     max_run_cost_usd: str = "5.00"
     worker_records_per_second: int = 10_000
-    worker_memory_mb: int = 1024
+    worker_memory_mb: int = 1792
     metrics_wait_seconds: int = 300
     aws_timeout_seconds: float = 10.0
 
@@ -47,22 +50,27 @@ class Settings:
 def load(environ: Mapping[str, str], document: Mapping[str, Any] | None = None) -> Settings:
     """Settings from an environment over a YAML document's values. SettingsError lists every problem."""
     values: dict[str, Any] = {}
-    problems: list[str] = []
     known = {field.name: type(field.default) for field in fields(Settings)}
-    for name in sorted(set(document or {}) - set(known)):
-        problems.append(f"{name}: no such setting (known: {', '.join(known)})")
+    unknown = sorted(set(document or {}) - set(known))
+    problems = [f"{name}: no such setting (known: {', '.join(known)})" for name in unknown]
     for name, kind in known.items():
         raw = environ.get(PREFIX + name.upper())
         if raw is None and name == "region":
             raw = environ.get("AWS_REGION")
-        if raw is None and document is not None and name in document:
+        if raw is None and document is not None and document.get(name) is not None:
             raw = str(document[name])
+            if isinstance(document[name], list | dict):
+                problems.append(f"{name}: {raw} is not one value")
+                continue
         if raw is None:
             continue
         try:
             values[name] = _parse(raw, kind)
         except ValueError:
             problems.append(f"{PREFIX}{name.upper()}: {raw!r} is no {kind.__name__}")
+            continue
+        if wrong := _wrong(name, values[name]):
+            problems.append(f"{PREFIX}{name.upper()}: {raw!r} {wrong}")
     if problems:
         raise SettingsError("Weir's configuration can't be used:\n  " + "\n  ".join(problems))
     return Settings(**values)
@@ -75,6 +83,18 @@ def _parse(raw: str, kind: type) -> Any:
             raise ValueError(raw)
         return lowered in {"true", "1"}
     return kind(raw)
+
+
+def _wrong(name: str, value: Any) -> str | None:
+    """What is wrong with a value of the right type: told at the start, where it would otherwise stop a request."""
+    if name == "log_level" and value.upper() not in _LOG_LEVELS:
+        return f"is none of {', '.join(_LOG_LEVELS)}"
+    if name == "max_run_cost_usd" and not _MONEY.fullmatch(value):
+        return "is no amount of US dollars, such as 5.00"
+    may_be_zero = name == "metrics_wait_seconds"
+    if type(value) in {int, float} and not (0 < value < float("inf") or (value == 0 and may_be_zero)):
+        return "must be a number above 0"
+    return None
 
 
 @lru_cache(maxsize=1)

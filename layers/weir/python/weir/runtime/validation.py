@@ -28,7 +28,12 @@ class UnsupportedMediaType(WeirError):
 
 def field_errors(errors: Sequence[Any]) -> list[FieldError]:
     """Pydantic's errors as dotted fields and messages; the value itself is left out, for it may be a secret."""
-    return [FieldError(_path(error["loc"]), str(error.get("msg") or error["type"])) for error in errors]
+    return [FieldError(_path(error["loc"]), _message(error)) for error in errors]
+
+
+def _message(error: Any) -> str:
+    """What is wrong, without pydantic's name for the kind of error before a message of our own."""
+    return str(error.get("msg") or error["type"]).removeprefix("Value error, ")
 
 
 def _path(location: Sequence[Any]) -> str:

@@ -19,19 +19,22 @@ Written out by hand, because a protobuf runtime takes longer to import than a La
 object of every record. A field tag and its varint come from one table look-up.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from hashlib import md5
+from itertools import islice
+from math import inf
 
 from weir.streams.entries import Entry
 
 MAGIC = b"\xf3\x89\x9a\xc2"
 DIGEST_BYTES = 16
 RECORD_OVERHEAD = 20
-"""Bytes that the format adds to a user record at most, beside its new key: tags, lengths (< 2**28) and indexes."""
+"""Bytes that the format adds to a user record and its keys at most: tags, lengths and indexes below 2**21."""
 
 UserRecord = tuple[str, str | None, bytes]
 """Partition key, explicit hash key, data."""
 
+_LARGEST_KEY_BYTES = 1024  # 256 characters; room kept free, so that a record's key needs no look before it is taken
 _KEPT = 1 << 16
 
 
@@ -59,35 +62,80 @@ class _Tagged(dict[int, bytes]):
 
 
 # A tag is field number << 3 | wire type: 0 varint, 2 length-delimited.
-_KEY_TEXT = _Tagged(0x0A)
-_HASH_TEXT = _Tagged(0x12)
 _KEY_INDEX = _Tagged(0x08)
 _HASH_INDEX = _Tagged(0x10)
 _LENGTH_3 = _Tagged(0x1A)  # the records of an AggregatedRecord and the data of a Record are both field 3
 
 
-def aggregate(entries: Iterable[Entry]) -> bytes:
-    """The aggregated record of these entries, in their order. The caller keeps it below the stream's record size."""
-    keys: dict[str, int] = {}
-    hashes: dict[str, int] = {}
-    records: list[bytes] = []
-    for entry in entries:
-        key, data, explicit = entry[0], entry[1], entry[2]
-        index = keys.get(key)
-        if index is None:
-            index = keys[key] = len(keys)
-        head = _KEY_INDEX[index]
-        if explicit is not None:
-            head += _HASH_INDEX[hashes.setdefault(explicit, len(hashes))]
-        head += _LENGTH_3[len(data)]
-        records += (_LENGTH_3[len(head) + len(data)], head, data)
-    body = b"".join((*_table(keys, _KEY_TEXT), *_table(hashes, _HASH_TEXT), *records))
-    return MAGIC + body + md5(body, usedforsecurity=False).digest()
+class _Texts(dict[str, bytes]):
+    """Key to its entry in one of the tables, remembered, because the same keys come in every aggregate."""
+
+    def __init__(self, tag: int) -> None:
+        super().__init__()
+        self._lengths = _Tagged(tag)
+
+    def __missing__(self, text: str) -> bytes:
+        if len(self) >= _KEPT:
+            self.clear()
+        encoded = text.encode()
+        entry = self[text] = self._lengths[len(encoded)] + encoded
+        return entry
 
 
-def _table(texts: Iterable[str], tagged: _Tagged) -> list[bytes]:
-    encoded = [text.encode() for text in texts]
-    return [tagged[len(text)] + text for text in encoded]
+_KEYS = _Texts(0x0A)
+_HASHES = _Texts(0x12)
+
+
+class Aggregate:
+    """An aggregated record that is being filled, up to about ``most`` bytes."""
+
+    __slots__ = ("_hashes", "_heads", "_left", "_pieces", "entries")
+
+    def __init__(self, most: float = inf) -> None:
+        self._heads: dict[str, bytes] = {}  # key to the tag and index that each of its records begins with
+        self._hashes: dict[str, int] = {}
+        self._pieces: list[bytes] = []  # four a record
+        self._left = most - len(MAGIC) - DIGEST_BYTES - _LARGEST_KEY_BYTES
+        self.entries: list[Entry] = []
+
+    def extend(self, entries: Sequence[Entry], start: int = 0) -> int:
+        """Add entries from index ``start`` on while there is room; the index of the first one left out.
+
+        The first entry of an aggregate is always taken.
+        """
+        heads, pieces, left, lengths = self._heads, self._pieces, self._left, _LENGTH_3
+        had = len(pieces)
+        for key, data, explicit, _ in islice(entries, start, None):
+            length = len(data)
+            if length > left and pieces:
+                break
+            head = heads.get(key)
+            if head is None:
+                head = heads[key] = _KEY_INDEX[len(heads)]
+                left -= 4 * len(key)  # bytes in UTF-8 at most
+            if explicit is not None:
+                head += _HASH_INDEX[self._hashes.setdefault(explicit, len(self._hashes))]
+                left -= len(explicit)
+            tagged = lengths[length]
+            pieces += (lengths[len(head) + len(tagged) + length], head, tagged, data)
+            left -= length + RECORD_OVERHEAD
+        self._left = left
+        end = start + (len(pieces) - had) // 4
+        self.entries += entries[start:end]
+        return end
+
+    def to_bytes(self) -> bytes:
+        """The record's data. The caller keeps it below the stream's record size."""
+        keys, hashes = map(_KEYS.__getitem__, self._heads), map(_HASHES.__getitem__, self._hashes)
+        body = b"".join((*keys, *hashes, *self._pieces))
+        return MAGIC + body + md5(body, usedforsecurity=False).digest()
+
+
+def aggregate(entries: Sequence[Entry]) -> bytes:
+    """The aggregated record of these entries, in their order, however large."""
+    record = Aggregate()
+    record.extend(entries)
+    return record.to_bytes()
 
 
 def is_aggregated(data: bytes) -> bool:

@@ -2,12 +2,12 @@
 
 API: https://docs.aws.amazon.com/kinesis/latest/APIReference/Welcome.html. Clients come from ``weir.runtime.aws`` and
 retry by themselves; nothing here waits. Streams are named, never guessed: where a call takes the ARN only, the caller
-passes the ARN that Kinesis told. Writing is in ``kinesis_put``, which is lean.
+passes the ARN that Kinesis told. Where records go by the thousand, ``kinesis_put`` and ``kinesis_get`` do it lean.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from weir.runtime import aws
 from weir.runtime.errors import TooManyRequests, WeirError
@@ -20,29 +20,14 @@ from weir.streams.errors import (
     StreamNotFound,
     StreamQuotaExceeded,
 )
+from weir.streams.kinesis_get import GetAdapter, RawRecord, RecordsAnswer
 from weir.streams.models import Mode, Shard, StreamSpec
+
+__all__ = ["Kinesis", "RawRecord", "RecordsAnswer", "failure"]
 
 BUSY_RETRY_SECONDS = 5
 QUOTA_RETRY_SECONDS = 30
 SHARDS_PER_CALL = 1000
-
-
-class RawRecord(NamedTuple):
-    """A record as Kinesis gave it. ``arrived_at`` is epoch seconds."""
-
-    sequence_number: str
-    partition_key: str
-    data: bytes
-    arrived_at: float
-
-
-class RecordsAnswer(NamedTuple):
-    """One GetRecords answer. No ``next_iterator`` means that a closed shard was read to its end."""
-
-    records: list[RawRecord]
-    next_iterator: str | None
-    millis_behind: int | None
-    child_shard_ids: tuple[str, ...]
 
 
 class Kinesis:
@@ -50,6 +35,7 @@ class Kinesis:
 
     def __init__(self, client: Any) -> None:
         self._client = client
+        self._get: GetAdapter | None = None
 
     @property
     def region(self) -> str:
@@ -188,18 +174,13 @@ class Kinesis:
 
     def get_records(self, iterator: str, limit: int, *, about: str) -> RecordsAnswer:
         """GetRecords of at most ``limit`` records. IteratorExpired after five minutes. ``about`` names the stream."""
-        answer = self._call("get_records", "reading", about=about, ShardIterator=iterator, Limit=limit)
-        records = [
-            RawRecord(
-                item["SequenceNumber"],
-                item["PartitionKey"],
-                item["Data"],
-                item["ApproximateArrivalTimestamp"].timestamp(),
-            )
-            for item in answer["Records"]
-        ]
-        children = tuple(child["ShardId"] for child in answer.get("ChildShards") or ())
-        return RecordsAnswer(records, answer.get("NextShardIterator"), answer.get("MillisBehindLatest"), children)
+        self._get = self._get or GetAdapter(self._client)
+        try:
+            return self._get(iterator, limit)
+        except Exception as error:
+            if not aws.is_aws_error(error):
+                raise
+            raise failure(error, "get_records", "reading", about) from error
 
     def _call(
         self, operation: str, doing: str, name: str | None = None, *, about: str | None = None, **params: Any

@@ -11,7 +11,7 @@ import json
 from binascii import b2a_base64
 from collections.abc import Sequence
 from functools import partial
-from json.encoder import encode_basestring_ascii
+from json.encoder import encode_basestring_ascii as _quoted
 from threading import local
 from typing import Any
 
@@ -42,7 +42,7 @@ class PutAdapter:
         events.register("before-parse.kinesis.PutRecords", _read_results, unique_id="weir-put-read")
 
     def __call__(self, entries: Sequence[Entry]) -> list[PutResult]:
-        _ours.body = self._head + b",".join(map(_json_record, entries)) + b"]}"
+        _ours.body = _json_body(self._head, entries)
         try:
             answer = self._client.put_records(StreamName=self._stream_name, Records=_PLACEHOLDER)
         finally:
@@ -51,12 +51,15 @@ class PutAdapter:
         return results
 
 
-def _json_record(entry: Entry) -> bytes:
-    key, data, explicit_hash_key = entry[0], entry[1], entry[2]
-    head = b'{"Data":"' + b2a_base64(data, newline=False) + b'","PartitionKey":' + encode_basestring_ascii(key).encode()
-    if explicit_hash_key is None:
-        return head + b"}"
-    return head + b',"ExplicitHashKey":' + encode_basestring_ascii(explicit_hash_key).encode() + b"}"
+def _json_body(head: bytes, entries: Sequence[Entry]) -> bytes:
+    pieces = [head]
+    for key, data, explicit_hash_key, _ in entries:
+        pieces += (b'{"Data":"', b2a_base64(data, newline=False), b'","PartitionKey":', _quoted(key).encode())
+        if explicit_hash_key is not None:
+            pieces += (b',"ExplicitHashKey":', _quoted(explicit_hash_key).encode())
+        pieces.append(b"},")
+    pieces[-1] = b"}]}"
+    return b"".join(pieces)  # the one copy of what may be megabytes
 
 
 def _write_body(params: dict[str, Any], **_: Any) -> None:

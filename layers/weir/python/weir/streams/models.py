@@ -266,7 +266,8 @@ class RecordIn(Model):
 class PutRequest(Model):
     """Records to write, in the caller's order."""
 
-    records: Annotated[tuple[RecordIn, ...], Field(min_length=1, max_length=500)]
+    # minItems by hand: pydantic's own check of a tuple also complains of emptiness when its only record is wrong.
+    records: Annotated[tuple[RecordIn, ...], Field(max_length=500, json_schema_extra={"minItems": 1})]
     ordered: bool = Field(
         default=False, description="Keep the order per partition key: at most one record of a key in flight"
     )
@@ -274,6 +275,8 @@ class PutRequest(Model):
     @field_validator("records")
     @classmethod
     def _fit_together(cls, records: tuple[RecordIn, ...]) -> tuple[RecordIn, ...]:
+        if not records:
+            raise ValueError("at least one record is needed")
         if sum(record.size for record in records) > MAX_REQUEST_BYTES:
             raise ValueError("a request is at most 10 MiB, partition keys included")
         return records

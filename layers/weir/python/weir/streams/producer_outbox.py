@@ -13,8 +13,8 @@ MAX_BYTES = 10 * 1024 * 1024
 """A PutRecords request's quotas, keys included:
 https://docs.aws.amazon.com/kinesis/latest/APIReference/API_PutRecords.html"""
 
-FULL_BYTES = 4 * 1024 * 1024
-"""A batch of this size is sent. Half the quota, and less, keeps memory and what a lost answer sends again small."""
+FULL_BYTES = 1024 * 1024
+"""A batch of this size is sent: more saves next to no CPU, and costs memory and what a lost answer sends again."""
 
 _KNOWN_KEYS = 65_536
 

@@ -4,7 +4,7 @@ An aggregate goes where its explicit hash key lies, so it takes the first hash k
 to. Should the stream be resharded meanwhile, the records arrive all the same, perhaps on a neighbour shard.
 """
 
-from weir.streams.aggregation import RECORD_OVERHEAD, aggregate
+from weir.streams.aggregation import Aggregate
 from weir.streams.entries import Entry
 from weir.streams.hashing import ShardMap
 
@@ -19,13 +19,37 @@ class _Members(list[Entry]):
 
 
 class _Pack:
-    __slots__ = ("entries", "hash_key", "shard_id", "size")
+    """What is collected for one shard: entries that came since the last look, and the aggregate they go to."""
 
-    def __init__(self, shard_id: str, hash_key: str) -> None:
-        self.shard_id = shard_id
-        self.hash_key = hash_key
-        self.entries = _Members()
-        self.size = 0
+    __slots__ = ("_aggregate", "_hash_key", "_shard_id", "_target", "incoming")
+
+    def __init__(self, shard_id: str, hash_key: str, target: int) -> None:
+        self._shard_id = shard_id
+        self._hash_key = hash_key
+        self._target = target
+        self._aggregate = Aggregate(target)
+        self.incoming: list[Entry] = []
+
+    def fill(self, out: list[Entry]) -> None:
+        """Move what came into aggregates; full ones, and entries above the target, go to ``out``."""
+        incoming, at = self.incoming, 0
+        while at < len(incoming):
+            if len(incoming[at].data) >= self._target:
+                self.close(out)
+                out.append(incoming[at])
+                at += 1
+                continue
+            at = self._aggregate.extend(incoming, at)
+            if at < len(incoming):
+                self.close(out)
+        self.incoming = []
+
+    def close(self, out: list[Entry]) -> None:
+        """Give the aggregate to ``out``, if there is anything in it, and begin another."""
+        full = self._aggregate
+        if full.entries:
+            self._aggregate = Aggregate(self._target)
+            out.append(Entry(self._shard_id, full.to_bytes(), self._hash_key, _Members(full.entries)))
 
 
 def members(entry: Entry) -> list[Entry]:
@@ -46,29 +70,25 @@ class Packer:
 
     def add(self, entries: list[Entry]) -> list[Entry]:
         """The aggregates that these entries filled, in the order in which their entries came on each shard."""
-        out: list[Entry] = []
-        by_key, target = self._by_key, self._target
+        by_key = self._by_key
         for entry in entries:
-            key = entry[0]
-            pack = by_key.get(key) if entry[2] is None else None
+            pack = by_key.get(entry[0]) if entry[2] is None else None
             if pack is None:
                 pack = self._pack_of(entry)
-            size = len(entry[1]) + (len(key) if key.isascii() else len(key.encode())) + RECORD_OVERHEAD
-            if pack.size + size > target:
-                if pack.size:
-                    out.append(_close(pack))
-                if size > target:
-                    out.append(entry)
-                    continue
-            pack.entries.append(entry)
-            pack.size += size
+            pack.incoming.append(entry)
+        out: list[Entry] = []
+        for pack in self._packs.values():
+            pack.fill(out)
         self.waiting += len(entries) - sum(len(members(entry)) for entry in out)
         return out
 
     def flush(self) -> list[Entry]:
         """All that is collected, in aggregates that may be small."""
+        out: list[Entry] = []
+        for pack in self._packs.values():
+            pack.close(out)
         self.waiting = 0
-        return [_close(pack) for pack in self._packs.values() if pack.size]
+        return out
 
     def shard_of(self, entry: Entry) -> str:
         """The shard that an entry or an aggregate is expected on."""
@@ -79,14 +99,9 @@ class Packer:
         pack = self._packs.get(shard_id)
         if pack is None:
             first, _ = self._shard_map.range_of(shard_id)
-            pack = self._packs[shard_id] = _Pack(shard_id, str(first))
+            pack = self._packs[shard_id] = _Pack(shard_id, str(first), self._target)
         if entry[2] is None:
             if len(self._by_key) >= _KNOWN_KEYS:
                 self._by_key.clear()
             self._by_key[entry[0]] = pack
         return pack
-
-
-def _close(pack: _Pack) -> Entry:
-    entries, pack.entries, pack.size = pack.entries, _Members(), 0
-    return Entry(pack.shard_id, aggregate(entries), pack.hash_key, entries)

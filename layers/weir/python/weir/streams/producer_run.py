@@ -1,6 +1,6 @@
 """One run of a producer: the loop that pulls, sends, and settles. ``producer.py`` says what it promises."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from heapq import heappop, heappush
 from itertools import islice, repeat
@@ -18,10 +18,10 @@ from weir.streams.producer_requests import Answer, Requests, failure
 from weir.streams.producer_tally import Counts
 
 _MOST_ENTRIES = 10_000
-_MOST_AGGREGATED_ENTRIES = 50_000
+_MOST_AGGREGATED_ENTRIES = 40_000
 _MOST_BYTES = 32 * 1024 * 1024
 _LARGEST_PULL = 500
-_LARGEST_AGGREGATED_PULL = 5_000
+_LARGEST_AGGREGATED_PULL = 2_000
 
 _LINGER_SECONDS = 0.1
 _PULL_SECONDS = 0.05
@@ -38,6 +38,10 @@ _PREDECESSOR = "PredecessorRejected"
 
 _accepted = partial(tuple.__new__, Accepted)  # a NamedTuple's own constructor takes twice as long
 _data = itemgetter(1)
+
+
+def _data_bytes(entries: Iterable[Entry]) -> int:
+    return sum(map(len, map(_data, entries)))
 
 
 class ProducerRun:
@@ -134,7 +138,7 @@ class ProducerRun:
         entries = self._take(wanted, now)
         self._pulled += len(entries)
         self._unsettled += len(entries)
-        self._unsettled_bytes += sum(map(len, map(_data, entries)))
+        self._unsettled_bytes += _data_bytes(entries)
         if self._packer is not None:
             if not self._packer.waiting:
                 self._packing_since = now
@@ -304,15 +308,23 @@ class ProducerRun:
     def _accept(self, accepted: list[Accepted]) -> None:
         if not accepted:
             return
+        sent: Sequence[Entry]
         sent, shard_ids, _, _ = zip(*accepted, strict=True)
         self._counts.add_accepted(sent, shard_ids)
         if self._order is not None:
             released = [entry for entry in map(self._order.accepted, sent) if entry is not None]
             self._outbox.add(released, self._monotonic())
-        if self._packer is not None:
-            accepted = [_accepted((entry, *row[1:])) for row in accepted for entry in members(row[0])]
+        if self._packer is None:
+            self._report(accepted, sent)
+            return
+        for entry, shard_id, number, attempts in accepted:
+            entries = members(entry)
+            rows = zip(entries, repeat(shard_id), repeat(number), repeat(attempts), strict=False)
+            self._report(list(map(_accepted, rows)), entries)
+
+    def _report(self, accepted: list[Accepted], entries: Sequence[Entry]) -> None:
         self._unsettled -= len(accepted)
-        self._unsettled_bytes -= sum(len(row[0][1]) for row in accepted)
+        self._unsettled_bytes -= _data_bytes(entries)
         self._on_accepted(accepted)
 
     def _reject(self, items: list[Again]) -> None:
@@ -326,7 +338,7 @@ class ProducerRun:
         rejected = [Rejected(entry, item.code, item.tried) for item in items for entry in members(item.entry)]
         self._counts.rejected += len(rejected)
         self._unsettled -= len(rejected)
-        self._unsettled_bytes -= sum(len(row[0][1]) for row in rejected)
+        self._unsettled_bytes -= _data_bytes([report.entry for report in rejected])
         self._on_rejected(rejected)
 
     def _stop(self, why: Stopped, code: str) -> None:

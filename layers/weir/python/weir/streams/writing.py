@@ -58,7 +58,7 @@ class Targets:
 
 
 def write_records(
-    put: Put, target: Target, request: PutRequest, *, clock: Clock, rng: random.Random, seconds: float = PUT_SECONDS
+    put: Put, target: Target, request: PutRequest, *, clock: Clock, rng: random.Random, seconds: float
 ) -> PutAnswer:
     """Write the records, those that fail again until ``seconds`` are used up; every record's outcome by index.
 

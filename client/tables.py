@@ -1,0 +1,95 @@
+"""Runs, a plan, and health as tables on the terminal. Texts of the API go through ``Text``: they are no markup."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+__all__ = ["show_health", "show_plan", "show_run", "show_runs"]
+
+Json = Mapping[str, Any]
+
+_STYLES = {
+    "PASSED": "green",
+    "DONE": "green",
+    "ok": "green",
+    "FAILED": "red",
+    "failed": "red",
+    "DEGRADED": "yellow",
+    "degraded": "yellow",
+    "timeout": "red",
+    "RUNNING": "cyan",
+    "QUEUED": "cyan",
+}
+
+
+def _status(word: str) -> Text:
+    return Text(word, _STYLES.get(word, ""))
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bright_black")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def show_runs(runs: Iterable[Json], console: Console) -> None:
+    """One line a run."""
+    table = _table("run", "created", "verdict", "why")
+    for run in runs:
+        verdict = run["verdict"] or run["status"]
+        why = "; ".join(run["reasons"]) if verdict != "PASSED" else ""
+        table.add_row(Text(run["run_id"]), Text(run["created_at"][:19] + "Z"), _status(verdict), Text(why))
+    console.print(table if table.rows else Text("There are no runs yet. `make demo` makes one."))
+
+
+def show_run(run: Json, console: Console) -> None:
+    """A run as it stands."""
+    verdict = run["verdict"] or run["status"]
+    console.print(Text(f"run {run['run_id']}  ").append_text(_status(verdict)))
+    for reason in run["reasons"]:
+        console.print(Text(f"  - {reason}"), soft_wrap=True)
+    table = _table("  step", "status", "began", "detail")
+    for step in run["steps"]:
+        began = Text(step["started_at"][11:19])
+        table.add_row(Text(f"  {step['name']}"), _status(step["status"]), began, Text(step["detail"] or ""))
+    console.print(table)
+    progress = run["progress"] or {}
+    counts = ", ".join(f"{value:,} {name}" for name, value in progress.items() if value is not None)
+    console.print(Text(f"  {counts}"), soft_wrap=True)
+    if run["cost_usd"] is not None:
+        console.print(Text(f"  cost ${run['cost_usd']}, streams left: {_or_unknown(run['resources_left'])}"))
+
+
+def _or_unknown(value: object) -> str:
+    return "not known" if value is None else str(value)
+
+
+def show_plan(plan: Json, console: Console) -> None:
+    """What a run would come to, and its cost line by line."""
+    console.print(Text(f"{_or_unknown(plan['records'])} records, {plan['bytes_total'] / 1e6:,.1f} MB,"
+                       f" about {plan['seconds']:,.0f} s at {plan['rate']:,.0f} records/s,"
+                       f" {plan['workers']} writers, {plan['readers']} readers,"
+                       f" {plan['state_transitions']:,} state transitions"), soft_wrap=True)  # fmt: skip
+    table = _table("  service", "item", "quantity", "USD")
+    for line in plan["cost_lines"]:
+        quantity = Text(f"{line['quantity']} {line['unit']}")
+        table.add_row(Text(f"  {line['service']}"), Text(line["item"]), quantity, Text(line["usd"]))
+    console.print(table)
+    console.print(Text(f"  estimated cost ${plan['cost_usd']}", "bold"))
+    for warning in plan["warnings"]:
+        console.print(Text(f"  {warning}", "yellow"), soft_wrap=True)
+
+
+def show_health(health: Json, console: Console) -> None:
+    """Each dependency with its latency."""
+    console.print(Text("Weir is ").append_text(_status(health["status"])))
+    table = _table("  dependency", "status", "required", "latency", "why")
+    for one in health.get("checks") or ():
+        latency, required = Text(f"{one['latency_ms']:.0f} ms"), Text("yes" if one["required"] else "no")
+        table.add_row(Text(f"  {one['name']}"), _status(one["status"]), required, latency, Text(one["reason"] or ""))
+    if table.rows:
+        console.print(table)

@@ -1,0 +1,38 @@
+"""What a run's state machine carries, planned without running: it must grow with workers and not with records."""
+
+from typing import Any
+
+from weir.runs.models import RunSpec
+from weir.runs.planner import make_plan
+from weir.runtime.settings import Settings
+
+SHARDS = 64
+RECORDS = (10**6, 10**7, 10**8, 10**9)
+WORKERS = (1, 10, 100, 1_000)
+
+
+def plan_of(records: int, workers: int) -> dict[str, Any]:
+    """One row of the table: 256-byte records over 64 shards."""
+    spec = RunSpec.model_validate(
+        {
+            "stream": {"shards": SHARDS},
+            "load": {"records": records, "workers": workers, "keys": {"count": 10_000}},
+            "max_cost": "10000",
+            "expires_in": 86_400,
+        }
+    )
+    plan = make_plan(spec, None, Settings(max_run_cost_usd="10000"))
+    return {
+        "records": records,
+        "workers": plan.workers,
+        "readers": plan.readers,
+        "seconds": round(plan.seconds),
+        "state_transitions": plan.state_transitions,
+        "largest_state_payload_bytes": plan.largest_state_payload_bytes,
+        "cost_usd": plan.cost_usd,
+    }
+
+
+def rows() -> list[dict[str, Any]]:
+    """More records with the same workers, then more workers with the same records."""
+    return [plan_of(records, 10) for records in RECORDS] + [plan_of(10**9, workers) for workers in WORKERS]

@@ -1,0 +1,160 @@
+"""A made-up AWS account in this process (moto) that holds what the template says, and the functions deployed on it.
+
+Each function is called with the environment that the template gives it, so a variable that is missing there is missing
+here. Every AWS call is remembered as the IAM action that it needs.
+"""
+
+import importlib.util
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from types import ModuleType
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from tests.contract import stack
+from weir.runtime import aws
+
+ACTIONS = {"HeadBucket": "ListBucket", "HeadObject": "GetObject", "ListObjectsV2": "ListBucket"}
+"""S3 operations whose IAM action has another name:
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html"""
+
+
+SERVICES = {"stepfunctions": "states"}
+
+
+class Context:
+    """The Lambda context: https://docs.aws.amazon.com/lambda/latest/dg/python-context.html"""
+
+    memory_limit_in_mb = 1024
+    aws_request_id = "c6af9ac6-7b61-11e6-9a41-93e8deadbeef"
+    function_version = "$LATEST"
+
+    def __init__(self, function: str, seconds: float) -> None:
+        self.function_name = function
+        self.invoked_function_arn = f"arn:aws:lambda:{stack.REGION}:{stack.ACCOUNT}:function:{function}"
+        self._seconds = seconds
+
+    def get_remaining_time_in_millis(self) -> int:
+        return int(self._seconds * 1000)
+
+
+class Account:
+    """The stack's functions, callable, on the resources that they need."""
+
+    def __init__(self) -> None:
+        self.actions: dict[str, set[str]] = {}
+        self._overrides: dict[str, str] = {}
+        self._loaded: dict[str, ModuleType] = {}
+        self._current = ""
+
+    def make_resources(self) -> None:
+        """Tables, bucket, queues, secret and state machines, as the template describes them."""
+        for name, table in stack.resources("AWS::DynamoDB::Table").items():
+            wanted = ("BillingMode", "AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes")
+            described = {key: table["Properties"][key] for key in wanted if key in table["Properties"]}
+            client("dynamodb").create_table(TableName=stack.physical(name), **described)
+        where = {"LocationConstraint": stack.REGION}
+        for name in stack.resources("AWS::S3::Bucket"):
+            client("s3").create_bucket(Bucket=stack.physical(name), CreateBucketConfiguration=where)
+        for name in stack.resources("AWS::SQS::Queue"):
+            client("sqs").create_queue(QueueName=stack.physical(name))
+        for name in stack.resources("AWS::SecretsManager::Secret"):
+            made = client("secretsmanager").create_secret(Name=stack.physical(name), SecretString="x" * 48)
+            self._overrides[stack.attribute(name, "Id")] = made["ARN"]
+        for name in stack.machines():
+            client("stepfunctions").create_state_machine(
+                name=stack.physical(name), definition="{}", roleArn=f"arn:aws:iam::{stack.ACCOUNT}:role/machine"
+            )
+
+    def call(self, function: str, event: dict[str, Any], seconds: float | None = None) -> Any:
+        """Invoke a function with an event, as Lambda would; ``seconds`` is the time it is told to have left."""
+        allowed = float(stack.functions()[function]["Timeout"] if seconds is None else seconds)
+        self._switch_to(function)
+        handler: Callable[..., Any] = self._loaded[function].handler
+        return handler(event, Context(function, allowed))
+
+    def _switch_to(self, function: str) -> None:
+        if function == self._current:
+            return
+        for name in [name for name in os.environ if name.startswith(("WEIR_", "POWERTOOLS_"))]:
+            del os.environ[name]
+        for name, value in stack.environment(function).items():
+            os.environ[name] = self._overrides.get(value, value)
+        forget("settings", "wiring", "_from_process")
+        folder = str(stack.ROOT / "functions" / stack.folder(function))
+        if function not in self._loaded:
+            sys.path.insert(0, folder)
+            self._loaded[function] = load(function)
+        self._current = function
+
+    def remember(self, service: str, operation: str) -> None:
+        """One AWS call of the function that runs now."""
+        self.actions.setdefault(self._current, set()).add(f"{service}:{ACTIONS.get(operation, operation)}")
+
+
+def load(function: str) -> ModuleType:
+    """A function's ``handler.py``, under a name of its own."""
+    source = stack.ROOT / "functions" / stack.folder(function) / "handler.py"
+    spec = importlib.util.spec_from_file_location(f"contract_{stack.folder(function)}", source)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def forget(*names: str) -> None:
+    """Empty the process-wide caches of these names, or all, in Weir's modules and the handlers."""
+    for module in [
+        one for key, one in sys.modules.items() if key.split(".")[0] == "weir" or key.startswith("contract_")
+    ]:
+        for name, value in list(vars(module).items()):
+            if hasattr(value, "cache_clear") and (not names or name in names):
+                value.cache_clear()
+
+
+def client(service: str) -> Any:
+    """A client of the tests' own, whose calls are not remembered."""
+    return boto3.client(service, region_name=stack.REGION)  # type: ignore[call-overload]
+
+
+@contextmanager
+def account() -> Iterator[Account]:
+    """An account for as long as the block lasts; the environment and the caches are as before afterwards."""
+    made = Account()
+    with pytest.MonkeyPatch.context() as patch:
+        before, path = dict(os.environ), list(sys.path)
+        for name, value in {"ACCESS_KEY_ID": "a", "SECRET_ACCESS_KEY": "b", "REGION": stack.REGION}.items():
+            patch.setenv(f"AWS_{name}", value)
+        with mock_aws():
+            forget()
+            made.make_resources()
+            plain = aws.client.__wrapped__
+            patch.setattr(aws, "client", _remembering(plain, made))
+            try:
+                yield made
+            finally:
+                forget()
+                os.environ.clear()
+                os.environ.update(before)
+                sys.path[:] = path
+
+
+def _remembering(make: Callable[..., Any], made_for: Account) -> Callable[..., Any]:
+    @lru_cache(maxsize=32)
+    def remembering(service: str, *, attempts: int = 4, validate: bool = True) -> Any:
+        def note(event_name: str, **_: Any) -> None:
+            made_for.remember(SERVICES.get(service, service), event_name.rsplit(".", 1)[1])
+
+        made = make(service, attempts=attempts, validate=validate)
+        made.meta.events.register("before-call", note)
+        return made
+
+    return remembering

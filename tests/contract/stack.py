@@ -1,0 +1,163 @@
+"""The template as data: resources, routes, environments with every reference replaced by a physical name.
+
+CloudFormation's intrinsic functions are resolved as far as the template uses them, for a stack ``weir`` in a made-up
+account: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/intrinsic-function-reference.html
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from local.open_routes import parse
+
+ROOT = Path(__file__).parents[2]
+ACCOUNT, REGION, STACK = "123456789012", "eu-west-1", "weir"
+PSEUDO = {
+    "AWS::AccountId": ACCOUNT,
+    "AWS::Partition": "aws",
+    "AWS::Region": REGION,
+    "AWS::StackName": STACK,
+    "AWS::URLSuffix": "amazonaws.com",
+}
+API_TIMEOUT_SECONDS = 29
+"""API Gateway's integration time-out: https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html"""
+
+Resource = dict[str, Any]
+
+
+class Route(NamedTuple):
+    """One route of the API: what API Gateway matches, and the function behind it."""
+
+    method: str
+    path: str
+    function: str
+
+
+@lru_cache(maxsize=1)
+def template() -> dict[str, Any]:
+    """The template, with ``!Ref X`` as ``{"Ref": "X"}``."""
+    return parse((ROOT / "template.yaml").read_text(encoding="utf-8"))
+
+
+def resources(kind: str) -> dict[str, Resource]:
+    """Resources of a type, by logical id."""
+    return {name: one for name, one in template()["Resources"].items() if one["Type"] == kind}
+
+
+def functions() -> dict[str, dict[str, Any]]:
+    """Properties of every function, its own over the globals."""
+    shared = template()["Globals"]["Function"]
+    return {name: shared | one["Properties"] for name, one in resources("AWS::Serverless::Function").items()}
+
+
+def events(function: str) -> dict[str, dict[str, Any]]:
+    """The triggers of a function, by name."""
+    found: dict[str, dict[str, Any]] = functions()[function].get("Events", {})
+    return found
+
+
+def routes() -> list[Route]:
+    """Every route of the API, in the template's order."""
+    return [
+        Route(event["Properties"]["Method"].upper(), event["Properties"]["Path"], name)
+        for name in functions()
+        for event in events(name).values()
+        if event["Type"] == "Api"
+    ]
+
+
+def environment(function: str) -> dict[str, str]:
+    """The variables that the template gives a function, resolved."""
+    shared = template()["Globals"]["Function"]["Environment"]["Variables"]
+    own = functions()[function].get("Environment", {}).get("Variables", {})
+    return {name: str(resolve(value)) for name, value in (shared | own).items()}
+
+
+def folder(function: str) -> str:
+    """The folder under ``functions/`` that a function is made of."""
+    return str(functions()[function]["CodeUri"]).removeprefix("functions/")
+
+
+def statements(policies: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The statements of policies that are written out; named ones (SAM's, AWS's) give none."""
+    for policy in policies:
+        if isinstance(policy, dict) and "Statement" in policy:
+            yield from policy["Statement"]
+
+
+def many(value: Any) -> list[Any]:
+    """A list as it is, and a single value as a list of one, as IAM takes both."""
+    return value if isinstance(value, list) else [value]
+
+
+def machines() -> dict[str, dict[str, Any]]:
+    """The state machine definitions, by logical id."""
+    return {
+        name: json.loads((ROOT / one["Properties"]["DefinitionUri"]).read_text(encoding="utf-8"))
+        for name, one in resources("AWS::Serverless::StateMachine").items()
+    }
+
+
+def resolve(value: Any) -> Any:
+    """A value of the template with its intrinsic functions worked out."""
+    if isinstance(value, list):
+        return [resolve(one) for one in value]
+    if not isinstance(value, Mapping):
+        return value
+    match list(value.items()):
+        case [("Ref", name)]:
+            return reference(name)
+        case [("GetAtt", path)]:
+            return attribute(*str(path).split(".", 1))
+        case [("Sub", text)]:
+            return re.sub(r"\$\{([^}]+)}", lambda found: str(_substitute(found[1])), text)
+        case _:
+            return {key: resolve(one) for key, one in value.items()}
+
+
+def _substitute(name: str) -> Any:
+    return attribute(*name.split(".", 1)) if "." in name else reference(name)
+
+
+def reference(name: str) -> Any:
+    """What ``Ref`` gives: a pseudo parameter, a parameter's default, or a resource's physical id."""
+    if name in PSEUDO:
+        return PSEUDO[name]
+    if name in template()["Parameters"]:
+        return template()["Parameters"][name]["Default"]
+    match template()["Resources"][name]["Type"]:
+        case "AWS::SQS::Queue":
+            return f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/{physical(name)}"
+        case "AWS::SecretsManager::Secret" | "AWS::SNS::Topic" | "AWS::Serverless::StateMachine":
+            return attribute(name, "Arn")
+        case _:
+            return physical(name)
+
+
+def physical(name: str) -> str:
+    """The name of a resource in the account; a bucket's in lower case, as S3 wants it."""
+    properties = template()["Resources"][name].get("Properties", {})
+    return str(resolve(properties["Name"])) if "Name" in properties else f"{STACK}-{name}".lower()
+
+
+def attribute(name: str, attribute_name: str) -> str:
+    """What ``GetAtt`` gives: an ARN, or an SQS queue's name."""
+    if attribute_name in {"QueueName"}:
+        return physical(name)
+    assert attribute_name in {"Arn", "Id"}, f"{name}.{attribute_name}: not resolved here yet"
+    service, prefix = {
+        "AWS::DynamoDB::Table": ("dynamodb", "table/"),
+        "AWS::KMS::Key": ("kms", "key/"),
+        "AWS::SNS::Topic": ("sns", ""),
+        "AWS::SQS::Queue": ("sqs", ""),
+        "AWS::SecretsManager::Secret": ("secretsmanager", "secret:"),
+        "AWS::Serverless::Function": ("lambda", "function:"),
+        "AWS::Serverless::StateMachine": ("states", "stateMachine:"),
+        "AWS::Logs::LogGroup": ("logs", "log-group:"),
+        "AWS::S3::Bucket": ("s3", ""),
+    }[template()["Resources"][name]["Type"]]
+    where = ":" if service == "s3" else f"{REGION}:{ACCOUNT}"
+    return f"arn:aws:{service}:{where}:{prefix}{physical(name)}"

@@ -1,0 +1,221 @@
+"""Sample events: one or more for each trigger, of the shape that AWS documents, and taken by the function behind it."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from typing import Any
+
+import botocore.session
+import pytest
+from aws_lambda_powertools.utilities.parser.models import APIGatewayProxyEventModel, EventBridgeModel, SqsModel
+
+from tests.contract import stack
+from tests.contract.account import Account
+
+EVENTS = {path.stem: json.loads(path.read_text()) for path in sorted((stack.ROOT / "events").glob("*.json"))}
+RUN_ID = str(EVENTS["run-insert"]["run_id"])
+API = [name for name, event in EVENTS.items() if "httpMethod" in event]
+NEEDS_NO_PERMISSION = {"sts:GetCallerIdentity"}
+"""https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html"""
+
+FUNCTION_OF = {
+    "health": "HealthFunction",
+    "streams": "StreamsFunction",
+    "streams-settle": "StreamSettleFunction",
+    "runs": "RunsFunction",
+    "run-control": "RunControlFunction",
+    "run-insert": "RunInsertFunction",
+    "run-verify": "RunVerifyFunction",
+    "run-events": "RunEventsFunction",
+    "sweeper": "SweeperFunction",
+}
+A_RUN = (
+    *("runs-dry-run", "runs-source", "runs-start", "run-control-plan", "run-control-create", "run-control-active"),
+    *("runs-list", "runs-show", "run-insert", "run-verify", "run-control-metrics", "run-control-analyze"),
+    *("run-control-delete", "run-control-deleted", "run-control-close", "runs-report", "runs-report-html"),
+)
+A_BROKEN_RUN = (
+    *("run-control-plan", "run-control-create", "run-control-branch_failed", "runs-stop", "run-events-aborted"),
+    *("sweeper-dry-run", "sweeper-scheduled"),
+)
+A_STREAM = (
+    *("streams-limits", "streams-create", "streams-settle", "streams-list", "streams-describe", "streams-shards"),
+    *("streams-put-records", "streams-read-records", "streams-metrics", "streams-change", "streams-delete"),
+)
+OTHERS = ("health-live", "health-aws", "health-llm", "health-all", "streams-delete-force")
+
+
+def function_of(name: str) -> str:
+    """The function that a sample event is for: that of the longest name which it starts with."""
+    return FUNCTION_OF[max((known for known in FUNCTION_OF if name.startswith(known)), key=len)]
+
+
+def send(made: Account, name: str, run_id: str = RUN_ID) -> Any:
+    event = json.loads(json.dumps(EVENTS[name]).replace(RUN_ID, run_id))
+    answer = made.call(function_of(name), event)
+    return json.loads(json.dumps(answer))  # Lambda answers in JSON, whatever the caller
+
+
+def test_every_event_is_sent_by_a_test() -> None:
+    assert set(EVENTS) == {*A_RUN, *A_BROKEN_RUN, *A_STREAM, *OTHERS}
+
+
+def test_every_function_and_every_route_has_a_sample() -> None:
+    assert {function_of(name) for name in EVENTS} == set(stack.functions())
+    sampled = {(EVENTS[name]["httpMethod"], EVENTS[name]["resource"]) for name in API}
+    assert sampled == {(route.method, route.path) for route in stack.routes()}
+
+
+@pytest.mark.parametrize("name", API)
+def test_an_api_event_is_as_api_gateway_sends_it(name: str) -> None:
+    # Given a sample of https://docs.aws.amazon.com/lambda/latest/dg/services-apigateway.html
+    event = EVENTS[name]
+
+    # Then it has the documented shape, and agrees with itself
+    APIGatewayProxyEventModel.model_validate(event)
+    assert event["path"] == event["resource"].format(**(event["pathParameters"] or {}))
+    assert event["multiValueHeaders"] == {key: [value] for key, value in event["headers"].items()}
+    query, many = event["queryStringParameters"], event["multiValueQueryStringParameters"]
+    assert (many is None) if query is None else {key: values[-1] for key, values in many.items()} == query
+    context = event["requestContext"]
+    assert context["resourcePath"] == event["resource"]
+    assert context["httpMethod"] == event["httpMethod"]
+    assert context["path"] == f"/{context['stage']}{event['path']}"
+
+
+def test_the_queue_event_is_as_sqs_sends_it() -> None:
+    event = EVENTS["streams-settle"]
+    SqsModel.model_validate(event)
+    for record in event["Records"]:
+        assert record["md5OfBody"] == hashlib.md5(record["body"].encode(), usedforsecurity=False).hexdigest()
+        assert record["eventSource"] == "aws:sqs"
+
+
+def test_the_status_change_is_as_step_functions_sends_it_and_as_the_rule_asks() -> None:
+    # Given a sample of https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.html
+    event = EVENTS["run-events-aborted"]
+    EventBridgeModel.model_validate(event)
+
+    # Then its detail is what DescribeExecution tells, times in milliseconds
+    known = botocore.session.get_session().get_service_model("stepfunctions").operation_model("DescribeExecution")
+    assert set(event["detail"]) <= set(known.output_shape.members)
+    assert event["detail"]["stopDate"] > event["detail"]["startDate"] > 10**12
+    assert event["resources"] == [event["detail"]["executionArn"]]
+    assert event["detail"]["executionArn"].endswith(f":execution:weir-run:{event['detail']['name']}")
+
+    # And the rule of the template lets it through
+    (rule,) = stack.events("RunEventsFunction").values()
+    assert matches(stack.resolve(rule["Properties"]["Pattern"]), event)
+    assert not matches(stack.resolve(rule["Properties"]["Pattern"]), {**event, "source": "weir"})
+
+
+def matches(pattern: dict[str, Any], event: dict[str, Any]) -> bool:
+    """EventBridge's exact matching, which is all that the template uses."""
+    return all(
+        matches(wanted, event[field]) if isinstance(wanted, dict) else event.get(field) in wanted
+        for field, wanted in pattern.items()
+    )
+
+
+def test_the_scheduled_event_is_the_schedules_input() -> None:
+    (schedule,) = stack.events("SweeperFunction").values()
+    assert json.loads(schedule["Properties"]["Input"]) == EVENTS["sweeper-scheduled"]
+
+
+def payloads() -> Iterator[tuple[str, dict[str, Any]]]:
+    """What the state machines send to functions: the function's placeholder and the payload."""
+    for machine in stack.machines().values():
+        pending: list[Any] = [machine]
+        while pending:
+            value = pending.pop()
+            if isinstance(value, dict):
+                if "Payload" in value and "FunctionName" in value:
+                    yield value["FunctionName"], value["Payload"]
+                pending += value.values()
+            elif isinstance(value, list):
+                pending += value
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in EVENTS if name.startswith(("run-control", "run-insert", "run-verify"))]
+)
+def test_a_steps_event_has_the_fields_that_the_state_machines_send(name: str) -> None:
+    event = EVENTS[name]
+    placeholder = {"run-insert": "${InsertFunction}", "run-verify": "${VerifyFunction}"}.get(name, "${ControlFunction}")
+    sent = [payload for to, payload in payloads() if to == placeholder and payload.get("step") == event.get("step")]
+    assert sent
+    assert all(set(payload) == set(event) for payload in sent)
+
+
+def test_every_step_that_a_state_machine_names_has_a_sample() -> None:
+    named = {payload["step"] for to, payload in payloads() if to == "${ControlFunction}"}
+    assert named == {event["step"] for name, event in EVENTS.items() if name.startswith("run-control")}
+
+
+def test_a_run_passes_event_by_event(aws: Account) -> None:
+    # Given an account with nothing in it, When the events of a run come one after the other
+    answers = {name: send(aws, name) for name in A_RUN}
+
+    # Then each is taken, and the run is proved
+    assert [answers[name]["statusCode"] for name in A_RUN if name in API] == [200, 201, 202, 200, 200, 200, 200]
+    assert answers["run-control-active"] == {"ready": True}
+    assert answers["run-insert"] == {"done": True, "wait": 0}
+    assert answers["run-verify"]["done"] is True
+    assert answers["run-control-analyze"] == {"accepted": 1000, "seen": 1000, "lost": 0}
+    assert answers["run-control-deleted"] == {"gone": True}
+    assert answers["run-control-close"]["verdict"] == "PASSED"
+    assert json.loads(answers["runs-report"]["body"])["verdict"] == "PASSED"
+    assert answers["runs-report-html"]["body"].startswith("<!doctype html>")
+
+
+def test_a_broken_run_is_cleaned_up_event_by_event(aws: Account) -> None:
+    # Given another run, When it breaks, is stopped, and its execution ends as ABORTED
+    run_id = "20261121t130000-0badc0de"
+    answers = {name: send(aws, name, run_id) for name in A_BROKEN_RUN}
+
+    # Then its stream is gone at once, and its clean-up was begun
+    assert answers["run-control-branch_failed"] == {"failed": "Insert"}
+    assert answers["runs-stop"]["statusCode"] == 202
+    assert answers["run-events-aborted"] == {"run_id": run_id, "cleaned_up": True}
+    assert answers["sweeper-dry-run"] == answers["sweeper-scheduled"] | {"dry_run": True}
+    assert answers["sweeper-scheduled"]["examined"] == 0
+
+
+def test_a_stream_comes_and_goes_event_by_event(aws: Account) -> None:
+    answers = {name: send(aws, name) for name in A_STREAM}
+    statuses = [answers[name]["statusCode"] for name in A_STREAM if name in API]
+    assert statuses == [200, 202, 200, 200, 200, 200, 200, 200, 202, 202]
+    assert answers["streams-settle"] == {"batchItemFailures": []}
+
+
+def test_events_that_ask_for_more_than_this_account_has_are_answered(aws: Account) -> None:
+    # Given an account without a model service, and a caller who is an admin, and a stream that is not there
+    answers = {name: send(aws, name) for name in OTHERS}
+
+    # Then health says what fails, in its own words, and the admin learns that there is nothing to delete
+    assert answers["health-live"] == answers["health-live"] | {"statusCode": 200, "body": '{"status": "ok"}'}
+    for name in ("health-aws", "health-llm", "health-all"):
+        told = json.loads(answers[name]["body"])
+        assert {check["status"] for check in told["checks"]} <= {"ok", "failed", "timeout"}
+        assert answers[name]["statusCode"] == (503 if told["status"] == "failed" else 200)
+    assert answers["streams-delete-force"]["statusCode"] == 404
+
+
+def test_each_function_may_do_what_it_did(aws: Account) -> None:
+    # Given the AWS calls that the functions made for the events above
+    assert aws.actions
+    for function, used in aws.actions.items():
+        # Then the function's role allows every one
+        allowed = [
+            action
+            for one in stack.statements(stack.functions()[function]["Policies"])
+            if one["Effect"] == "Allow"
+            for action in stack.many(one["Action"])
+        ]
+        missing = {
+            action
+            for action in used - NEEDS_NO_PERMISSION
+            if not any(fnmatchcase(action, pattern) for pattern in allowed)
+        }
+        assert not missing, f"{function} calls {sorted(missing)}, which no statement of its role allows"

@@ -1,0 +1,52 @@
+"""What can go wrong with one AWS call, and where."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from tests.faults.machine import Place
+
+
+class Kind(StrEnum):
+    """A way in which a call fails. *After* means that it took effect, and nobody was told."""
+
+    THROTTLED = "throttled"
+    PARTLY_THROTTLED = "partly-throttled"  # PutRecords answers 200, and says of each second record that it was not kept
+    ERROR_500 = "error-500"
+    UNREACHABLE = "unreachable"  # no connection was made: nothing was sent, and the caller knows
+    LOST_BEFORE = "connection-lost-before"  # nothing took effect, and the caller can't know
+    LOST_AFTER = "connection-lost-after"
+    TIMED_OUT = "read-timeout-after"
+    CUT = "answer-cut-short"  # GetObject's body ends before its length
+    DIES_BEFORE = "function-dies-before"
+    DIES_AFTER = "function-dies-after"
+    STOPPED = "execution-stopped"  # the function runs on, the execution does not
+    STOPPED_STUCK = "execution-stopped-call-stuck"  # the same, and the call takes effect after the clean-up
+    RUN_TIMED_OUT = "execution-timed-out"
+
+
+ONCE_ONLY = frozenset({Kind.STOPPED, Kind.STOPPED_STUCK, Kind.RUN_TIMED_OUT})
+"""An execution ends once."""
+
+STOPS = ONCE_ONLY
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One case: the ``occurrence``-th call (from 1) of an operation in a state fails; ``lasting``: each from then on."""
+
+    place: Place
+    operation: str
+    occurrence: int
+    kind: Kind
+    lasting: bool
+
+    def __str__(self) -> str:
+        lasting = "lasting" if self.lasting else "once"
+        where = f"{self.place.machine}:{self.place.state}"
+        return f"{where}-{self.operation}-{self.occurrence}-{self.kind}-{lasting}"
+
+
+def kinds_of(operation: str) -> list[Kind]:
+    """The ways in which an operation can fail."""
+    special = {Kind.PARTLY_THROTTLED: "kinesis.PutRecords", Kind.CUT: "s3.GetObject"}
+    return [kind for kind in Kind if special.get(kind, operation) == operation]

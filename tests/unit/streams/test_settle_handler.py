@@ -1,0 +1,137 @@
+"""The queue's consumer: messages come back until their stream is settled, and no longer."""
+
+import importlib.util
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from tests.unit.streams.fakes import FakeKinesis
+from weir.runtime import settings
+from weir.runtime.errors import Unavailable
+from weir.streams import tags
+
+ROOT = Path(__file__).parents[3]
+EVENT = json.loads((ROOT / "events/streams-settle.json").read_text())
+PENDING = {tags.MANAGED: "true", tags.PENDING_RETENTION: "48"}
+
+
+@pytest.fixture(scope="module")
+def module() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("settle_handler", ROOT / "functions/stream_settle/handler.py")
+    assert spec is not None
+    assert spec.loader is not None
+    loaded = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(loaded)
+    return loaded
+
+
+class FakeSqs:
+    """Writes down for how many seconds each message was put off."""
+
+    def __init__(self) -> None:
+        self.pauses: dict[str, int] = {}
+        self.failure: Exception | None = None
+
+    def change_message_visibility(self, *, QueueUrl: str, ReceiptHandle: str, VisibilityTimeout: int) -> None:  # noqa: N803
+        assert QueueUrl == "https://sqs/settle"
+        if self.failure is not None:
+            raise self.failure
+        self.pauses[ReceiptHandle] = VisibilityTimeout
+
+
+@pytest.fixture
+def sqs() -> FakeSqs:
+    return FakeSqs()
+
+
+@pytest.fixture
+def kinesis(module: ModuleType, sqs: FakeSqs, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeKinesis]:
+    fake = FakeKinesis()
+    monkeypatch.setenv("WEIR_SETTLE_QUEUE_URL", "https://sqs/settle")
+    settings.forget()
+    monkeypatch.setattr(module.aws, "client", {"kinesis": None, "sqs": sqs}.__getitem__)
+    monkeypatch.setattr(module, "Kinesis", lambda client: fake)
+    yield fake
+    settings.forget()
+
+
+def deliver(module: ModuleType, *names: str, looks: int = 1) -> list[str]:
+    """The names whose messages come back."""
+    records: list[dict[str, Any]] = []
+    for name in names:
+        record = json.loads(json.dumps(EVENT["Records"][0]))
+        record.update(messageId=name, receiptHandle=f"receipt-{name}", body=json.dumps({"stream": name}))
+        record["attributes"]["ApproximateReceiveCount"] = str(looks)
+        records.append(record)
+    answer = module.handler({"Records": records}, None)
+    return [item["itemIdentifier"] for item in answer["batchItemFailures"]]
+
+
+def test_the_sample_event_settles_its_stream(module: ModuleType, kinesis: FakeKinesis) -> None:
+    # Given the stream of the sample event, with nothing left to set
+    kinesis.add("orders", {tags.MANAGED: "true"})
+
+    # When the event comes, Then its message is done
+    assert module.handler(EVENT, None) == {"batchItemFailures": []}
+
+
+def test_a_message_comes_back_until_its_stream_is_settled(module: ModuleType, kinesis: FakeKinesis) -> None:
+    # Given a stream that is CREATING, and one that was settled
+    kinesis.add("new", PENDING, status="CREATING")
+    kinesis.add("done", {tags.MANAGED: "true"})
+
+    # When both are delivered, Then only the new one comes back
+    assert deliver(module, "new", "done") == ["new"]
+
+    # And again while it is changing, until it is so
+    kinesis.streams["new"].status = "ACTIVE"
+    assert deliver(module, "new") == ["new"]
+    assert deliver(module, "new") == ["new"]
+    kinesis.streams["new"].status = "ACTIVE"
+    assert deliver(module, "new") == []
+    assert kinesis.streams["new"].retention == 48
+
+
+def test_a_missing_stream_is_looked_for_a_few_times_only(module: ModuleType, kinesis: FakeKinesis) -> None:
+    # The message is sent before the stream is made; where CreateStream failed, it never comes.
+    assert [deliver(module, "none", looks=looks) for looks in (1, 2, 3, 4)] == [["none"], ["none"], ["none"], []]
+
+
+def test_a_message_comes_back_soon_at_first_and_seldom_later(
+    module: ModuleType, kinesis: FakeKinesis, sqs: FakeSqs
+) -> None:
+    # Given a stream that stays CREATING
+    kinesis.add("new", PENDING, status="CREATING")
+
+    # When its message comes again and again, Then each pause is longer, up to a minute
+    pauses = []
+    for looks in (1, 2, 3, 12, 39):
+        deliver(module, "new", looks=looks)
+        pauses.append(sqs.pauses["receipt-new"])
+    assert pauses == [5, 10, 15, 60, 60]
+
+
+def test_a_message_that_cannot_be_put_off_comes_back_by_the_queues_own_time(
+    module: ModuleType, kinesis: FakeKinesis, sqs: FakeSqs
+) -> None:
+    kinesis.add("new", PENDING, status="CREATING")
+    sqs.failure = ClientError({"Error": {"Code": "AccessDenied", "Message": ""}}, "ChangeMessageVisibility")
+    assert deliver(module, "new") == ["new"]
+
+
+def test_a_foreign_stream_is_left_alone(module: ModuleType, kinesis: FakeKinesis) -> None:
+    kinesis.add("theirs", {tags.PENDING_RETENTION: "48"})
+    assert deliver(module, "theirs") == []
+    assert kinesis.streams["theirs"].retention == 24
+
+
+def test_a_failure_brings_its_own_message_back_and_no_other(module: ModuleType, kinesis: FakeKinesis) -> None:
+    kinesis.add("a", PENDING)
+    kinesis.add("b", {tags.MANAGED: "true"})
+    kinesis.failures["summary"] = [Unavailable("down")]
+    assert deliver(module, "a", "b") == ["a"]
