@@ -77,6 +77,6 @@ $(READY): requirements/uv.txt requirements/dev.txt
 	@echo 'Setting up .venv (once)'
 	@$(PYTHON) -m local.bootstrap dev
 
-.tools/%/.ready: requirements/%.txt $(READY)
+.tools/%/.ready: requirements/%.txt | $(READY)
 	@echo 'Setting up .tools/$* (once)'
 	@$(PY) -m local.bootstrap $*

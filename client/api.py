@@ -70,12 +70,12 @@ class ApiError(Exception):
         return _NEXT_STEPS.get(self.slug) or _NEXT_STEPS_BY_STATUS.get(self.status) or server
 
     def __str__(self) -> str:
-        about = f" (request {self.request_id})" if self.request_id else ""
+        about = f", request {self.request_id}" if self.request_id else ""
         lines = [f"{self.title}: {self.detail}" if self.detail else self.title]
         lines += [f"  {field}: {message}" for field, message in self.errors if message not in self.detail]
         if self.next_step:
             lines.append(self.next_step)
-        return "\n".join(lines) + f"\n[{self.status}{about}]"
+        return "\n".join(lines) + f"\n[status {self.status}{about}]"
 
 
 class Unreachable(Exception):
@@ -89,7 +89,7 @@ class UploadFailed(Exception):
 class Api:
     """The routes that the command line uses, each a method that answers the JSON body as it came.
 
-    Every method raises ApiError for a problem and Unreachable where nothing answers.
+    Every method raises ApiError for a problem and Unreachable where nothing answers. ``sleep`` takes seconds.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class Api:
     ) -> None:
         self._target = target
         self._http = httpx.Client(timeout=_TIMEOUT, transport=transport, trust_env=not target.is_local)
-        self._sleep = sleep
+        self.sleep = sleep
         self._jitter = jitter
 
     def close(self) -> None:
@@ -237,7 +237,7 @@ class Api:
     def _wait(self, attempt: int, answer: httpx.Response | None) -> None:
         named = answer.headers.get("Retry-After", "") if answer is not None else ""
         backoff = _FIRST_BACKOFF_SECONDS * 2**attempt * self._jitter()
-        self._sleep(min(float(named) if named.isdigit() else backoff, _LONGEST_WAIT_SECONDS))
+        self.sleep(min(float(named) if named.isdigit() else backoff, _LONGEST_WAIT_SECONDS))
 
 
 def _worth_asking_again(answer: httpx.Response) -> bool:

@@ -65,7 +65,7 @@ class LiveView:
         table = Table.grid(padding=(0, 1))
         table.add_column(width=2, justify="right")
         table.add_column(no_wrap=True)
-        table.add_column(justify="right", no_wrap=True)
+        table.add_column(justify="right", no_wrap=True, min_width=7)
         table.add_column()
         for line in lines:
             taken = "" if line.seconds is None else f"{line.seconds:.1f} s"
@@ -84,7 +84,10 @@ class LiveView:
 
     def _about(self, line: StepLine) -> RenderableType:
         if line.bar is None:
-            return Text(line.detail or "", "red" if line.status == "FAILED" else "bright_black")
+            if line.status == "FAILED":
+                return Text(line.detail or "", "red")
+            # One row, whatever it says, so that the picture does not jump.
+            return Text(line.detail or "", "bright_black", no_wrap=True, overflow="ellipsis")
         row = Table.grid(padding=(0, 1))
         cells: list[RenderableType] = [Text(counted(line.bar))]
         if line.bar.total:

@@ -61,7 +61,7 @@ def _verdict(report: Json) -> Panel:
 def _count(n: float | None) -> str:
     if n is None:
         return "not known"
-    return f"{n:,}" if isinstance(n, int) else f"{n:,.4g}"
+    return f"{n:,.0f}" if isinstance(n, int) or n >= 100 else f"{n:.3g}"
 
 
 def _milliseconds(ms: float | None) -> str:

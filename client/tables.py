@@ -32,7 +32,8 @@ def _status(word: str) -> Text:
 def _table(*columns: str) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bright_black")
     for column in columns:
-        table.add_column(column, overflow="fold")
+        # The first is a name to copy: never broken over two lines.
+        table.add_column(column, overflow="fold", no_wrap=column == columns[0])
     return table
 
 

@@ -3,8 +3,7 @@
 A run goes on by itself wherever its watcher is: it deletes its stream also when nobody looks.
 """
 
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -36,14 +35,7 @@ class _Stop:
     asked: bool = False
 
 
-def watch(
-    api: Api,
-    run_id: str,
-    view: View,
-    *,
-    sleep: Callable[[float], None] = time.sleep,
-    poll_seconds: float = POLL_SECONDS,
-) -> dict[str, Any]:
+def watch(api: Api, run_id: str, view: View) -> dict[str, Any]:
     """Show a run until it is closed; the closed run.
 
     The first Ctrl-C stops the run and goes on watching until its stream is gone; the second raises Left.
@@ -55,7 +47,7 @@ def watch(
             view.show(run)
             if run["status"] == "CLOSED":
                 return run
-            sleep(poll_seconds)
+            api.sleep(POLL_SECONDS)
         except KeyboardInterrupt:
             if stop.asked:
                 raise Left from None

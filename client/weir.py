@@ -6,7 +6,7 @@ Exit codes: 0 passed (or done), 1 failed, aborted, or not done, 2 not understood
 import argparse
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
@@ -20,7 +20,7 @@ from client.progress_view import view_for
 from client.proving import demo_spec, prove, upload, write_page
 from client.report_view import render
 from client.spec import SpecUnusable, add_options, spec_from
-from client.target import REPOSITORY, STACK_FILE, TargetUnknown, find_target
+from client.target import REPOSITORY, STACK_FILE, Target, TargetUnknown, find_target
 from client.watching import Left, watch
 
 PAGE = REPOSITORY / ".local" / "report.html"
@@ -132,6 +132,11 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--json", action="store_true")
     one.set_defaults(do=runs)
 
+    _add_readers(commands)
+    return top
+
+
+def _add_readers(commands: Any) -> None:
     one = _of_run(commands, "show", "how a run stands")
     one.add_argument("--follow", action="store_true", help="watch it until it is closed")
     one.add_argument("--json", action="store_true")
@@ -148,7 +153,6 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("check", nargs="?", default="all", metavar="CHECK", help="aws, db, llm by commas; '' asks nothing")
     one.add_argument("--json", action="store_true")
     one.set_defaults(do=health)
-    return top
 
 
 def _of_run(commands: Any, name: str, words: str) -> argparse.ArgumentParser:
@@ -157,13 +161,16 @@ def _of_run(commands: Any, name: str, words: str) -> argparse.ArgumentParser:
     return one
 
 
-def main(arguments: Sequence[str] | None = None, console: Console | None = None) -> int:
+def main(
+    arguments: Sequence[str] | None = None,
+    console: Console | None = None,
+    connect: Callable[[Target], Api] = Api,
+) -> int:
     """Do one command; a failure is told in one piece, without a stack trace."""
     options = parser().parse_args(arguments)
     console = console or Console(highlight=False)
-    signal.signal(signal.SIGTERM, _as_interrupt)
     try:
-        api = Api(find_target(options.url, options.stack))
+        api = connect(find_target(options.url, options.stack))
         try:
             code: int = options.do(options, api, console)
         finally:
@@ -183,4 +190,5 @@ def _as_interrupt(_: int, __: FrameType | None) -> NoReturn:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, _as_interrupt)
     sys.exit(main())

@@ -42,7 +42,7 @@ def main(stage: str) -> int:
     import boto3
     from botocore.exceptions import BotoCoreError, ClientError
 
-    session = boto3.Session()
+    session = boto3.Session(region_name=os.environ.get("AWS_REGION"))  # boto3 reads AWS_DEFAULT_REGION alone
     region = session.region_name
     if not region:
         return _refuse("No region: set AWS_REGION, or a region in the profile.")

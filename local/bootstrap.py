@@ -1,8 +1,9 @@
 """Make one Python environment of this repository from its locked requirements.
 
 ``python -m local.bootstrap dev`` makes ``.venv``; any other name makes ``.tools/<name>`` from
-``requirements/<name>.txt``. Two at once wait for each other, and the second finds the work done. Every file is checked against its hash (pip's hash-checking mode), so which index it
-came from does not matter. Standard library only, because this runs before anything is installed.
+``requirements/<name>.txt``. Two at once wait for each other, and the second finds the work done. Every file is checked
+against its hash (pip's hash-checking mode), so which index it came from does not matter. Standard library only, because
+this runs before anything is installed.
 """
 
 import contextlib

@@ -4,7 +4,6 @@ What is known of it stands in ``.local/server.json``. A process counts as ours o
 launcher and the port answers, so a stale file after a crash or a reboot can neither be reused nor kill a stranger.
 """
 
-import contextlib
 import dataclasses
 import json
 import os
@@ -15,6 +14,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 
 from local import places
 
@@ -99,7 +99,7 @@ def wait_ready(server: Server) -> None:
 def stop() -> bool:
     """Stop the emulator and its Lambda workers; true if there was one."""
     server = _recorded()
-    found = server is not None and _is_ours(server.pid)
+    found = server is not None and (_is_ours(server.pid) or _is_orphaned(server.pid))
     if server is not None and found:
         _signal_group(server.pid, signal.SIGTERM)
         deadline = time.monotonic() + STOP_WITHIN_S
@@ -121,10 +121,25 @@ def _recorded() -> Server | None:
 
 def _is_ours(pid: int) -> bool:
     """Whether ``pid`` runs our launcher: the id may have been given to another program since."""
-    listing = subprocess.run(
-        ["ps", "-ww", "-o", "stat=,command=", "-p", str(pid)], capture_output=True, text=True, check=False
-    ).stdout.strip()
-    return LAUNCHER in listing and not listing.startswith("Z")
+    return any(LAUNCHER in command for found, _group, command in _processes() if found == pid)
+
+
+def _is_orphaned(pid: int) -> bool:
+    """Whether the emulator died and left workers: its group lives without it. No other program can get that id then."""
+    return _group_lives(pid) and not any(found == pid for found, _group, _command in _processes())
+
+
+def _group_lives(pid: int) -> bool:
+    return any(group == pid for _found, group, _command in _processes())
+
+
+def _processes() -> Iterator[tuple[int, int, str]]:
+    """Process id, process group and command line of every process that runs; zombies don't."""
+    columns = ["ps", "-A", "-ww", "-o", "pid=,pgid=,stat=,command="]
+    for line in subprocess.run(columns, capture_output=True, text=True, check=False).stdout.splitlines():
+        pid, group, state, *command = line.split(maxsplit=3)
+        if not state.startswith("Z"):
+            yield int(pid), int(group), "".join(command)
 
 
 def _answers(server: Server) -> bool:
@@ -146,17 +161,6 @@ def _signal_group(pid: int, number: int) -> None:
         os.killpg(pid, number)
     except (ProcessLookupError, PermissionError):
         return  # already gone; macOS says "permission" of a group that holds only zombies
-
-
-def _group_lives(pid: int) -> bool:
-    # Collect it where it is our own child, or it would seem to live on; else init does.
-    with contextlib.suppress(ChildProcessError):
-        os.waitpid(pid, os.WNOHANG)
-    try:
-        os.killpg(pid, 0)
-    except (ProcessLookupError, PermissionError):
-        return False
-    return True
 
 
 def _tail(lines: int = 20) -> str:

@@ -23,6 +23,7 @@ BUILT_FROM = places.BUILD / ".built-from"
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"  # .tools/ministack is made from this interpreter
 ARCHITECTURE = "arm64" if platform.machine() in {"arm64", "aarch64"} else "x86_64"
 
+NEVER_MADE = ("CREATE_FAILED", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED")
 PARAMETERS = {
     "Stage": "local",
     "MetricsWaitSeconds": "15",
@@ -62,6 +63,7 @@ def deploy(server: Server, stack_name: str = STACK_NAME, **parameters: str) -> d
     bucket = f"{stack_name}-artifacts"
     cloudformation = _client("cloudformation", server)
     _client("s3", server).create_bucket(Bucket=bucket)
+    _clear_away(cloudformation, stack_name)
     overrides = {
         "Stage": "local",
         "MetricsWaitSeconds": "15",
@@ -77,6 +79,15 @@ def deploy(server: Server, stack_name: str = STACK_NAME, **parameters: str) -> d
     )
     stack = cloudformation.describe_stacks(StackName=stack_name)["Stacks"][0]
     return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
+
+
+def _clear_away(cloudformation: Any, stack_name: str) -> None:
+    """Delete a stack whose creation failed: CloudFormation updates no such stack."""
+    for summary in cloudformation.list_stacks(StackStatusFilter=list(NEVER_MADE))["StackSummaries"]:
+        if summary["StackName"] == stack_name:
+            cloudformation.delete_stack(StackName=stack_name)
+            waiter = cloudformation.get_waiter("stack_delete_complete")
+            waiter.wait(StackName=stack_name, WaiterConfig={"Delay": 1})
 
 
 def describe(server: Server, outputs: dict[str, str], fingerprint: str) -> dict[str, Any]:

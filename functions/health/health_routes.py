@@ -1,14 +1,13 @@
 """HTTP: the routes of health, liveness included (``handler`` answers that one earlier, with the same body).
 
-Without the resolver's validation, which would load pydantic for routes that take one word.
+Without the resolver's validation and its ``Query``, which would load pydantic for routes that take one word.
 """
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
-from aws_lambda_powertools.event_handler.openapi.params import Query
 
 from weir.health import readiness
 from weir.health.dependencies import checks, reason
@@ -57,14 +56,13 @@ _ANSWERS: dict[int, Any] = {
     "/health",
     operation_id="getHealth",
     summary="Liveness, or readiness with `check`",
-    description="Without `check`: alive, asked of nobody. With it: the dependencies of these groups, asked at the same "
-    "time, each with its own time-out. `llm` is required only when it is asked for alone.",
+    description="Without `check`: alive, asked of nobody. With `all`, or some of `aws`, `db`, `llm` by commas: the "
+    "dependencies of these groups, asked at the same time, each with its own time-out. `llm` is required only when it "
+    "is asked for alone.",
     tags=["health"],
     responses={**_ANSWERS, **http.problems(400)},
 )
-def health(
-    check: Annotated[str | None, Query(description="all, or some of aws, db, llm by commas")] = None,  # noqa: ARG001
-) -> Response[Health]:
+def health(check: str | None = None) -> Response[Health]:  # noqa: ARG001 (it stands for the parameter's description)
     asked = app.current_event.query_string_parameters or {}
     if "check" not in asked:
         return http.answer(200, dict(ALIVE), {"Cache-Control": "no-store"})

@@ -40,16 +40,24 @@ from weir.streams.sts import Account, account
 app = APIGatewayRestResolver(enable_validation=True, response_validation_error_http_code=500)
 http.wire(app)
 
-Name = Annotated[
-    str, Path(min_length=1, max_length=128, pattern=r"^[a-zA-Z0-9_.-]+$", description="Name of the stream")
-]
+IDENTIFIER = r"^[a-zA-Z0-9_.-]+$"
+KINESIS_BEGAN = 2013
+Name = Annotated[str, Path(min_length=1, max_length=128, pattern=IDENTIFIER, description="Name of the stream")]
 Limit = Annotated[int, Query(ge=1, le=pagination.MAX_LIMIT, description="Items in a page, at most")]
 Cursor = Annotated[str | None, Query(max_length=4096, description="The cursor of the page before")]
 Key = Annotated[
     str | None,
     Header(alias="Idempotency-Key", description="The same key and body within 24 hours replays the first answer"),
 ]
-ShardId = Annotated[str, Query(min_length=1, max_length=128, pattern=r"^[a-zA-Z0-9_.-]+$", description="Shard id")]
+Dimension = Annotated[
+    str | None,
+    Query(min_length=1, max_length=128, pattern=IDENTIFIER, description="Shard-level metrics of this shard"),
+]
+Consumer = Annotated[
+    str | None,
+    Query(min_length=1, max_length=128, pattern=IDENTIFIER, description="Fan-out metrics of this consumer"),
+]
+ShardId = Annotated[str, Query(min_length=1, max_length=128, pattern=IDENTIFIER, description="Shard id")]
 
 
 @lru_cache(maxsize=1)
@@ -290,6 +298,8 @@ def _position(position: str, sequence: str | None, timestamp: datetime | None) -
 def _aware(field: str, moment: datetime | None) -> datetime:
     if moment is None or moment.tzinfo is None:
         raise _needs(field, "an RFC 3339 time with an offset is needed, such as 2026-11-21T14:05:00Z")
+    if not KINESIS_BEGAN <= moment.year <= KINESIS_BEGAN + 200:
+        raise _needs(field, "Kinesis tells nothing of that time")
     return moment
 
 
@@ -312,8 +322,8 @@ def series(
     period: Annotated[int, Query(ge=60, le=86_400, description="Seconds, a multiple of 60")] = 60,
     start: Annotated[datetime | None, Query(alias="from", description="RFC 3339, with an offset")] = None,
     end: Annotated[datetime | None, Query(alias="to", description="RFC 3339, with an offset; exclusive")] = None,
-    shard: Annotated[str | None, Query(max_length=128, description="Shard-level metrics of this shard")] = None,
-    consumer: Annotated[str | None, Query(max_length=128, description="Fan-out metrics of this consumer")] = None,
+    shard: Dimension = None,
+    consumer: Consumer = None,
 ) -> metrics.MetricsAnswer:
     now = SYSTEM.now()
     until = _aware("to", end) if end else now

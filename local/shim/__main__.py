@@ -4,7 +4,19 @@ import importlib
 
 from local.shim.patching import check_release
 
-PATCHES = ("access", "functions", "layers", "streams", "reshard", "quotas", "phases", "executions", "branches", "roles")
+PATCHES = (
+    "access",
+    "functions",
+    "layers",
+    "emf",
+    "streams",
+    "reshard",
+    "quotas",
+    "phases",
+    "executions",
+    "branches",
+    "roles",
+)
 
 
 def main() -> None:

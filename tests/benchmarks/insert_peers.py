@@ -17,7 +17,7 @@ STREAM = "bench"
 REGION = "us-east-1"
 KEYS = 1_000
 WARM_UP = 1_000
-NO_LIMIT = 1_000_000
+NO_LIMIT = 1_000_000_000
 
 Row = tuple[str, bytes]
 Measure = Callable[[Callable[[], int]], None]

@@ -8,7 +8,7 @@ from weir.runtime.settings import Settings
 
 SHARDS = 64
 RECORDS = (10**6, 10**7, 10**8, 10**9)
-WORKERS = (1, 10, 100, 1_000)
+WORKERS = (2, 10, 100, 1_000)
 
 
 def plan_of(records: int, workers: int) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """A Kinesis endpoint on loopback that costs as little as it can, so that a benchmark measures the client.
 
-It reads each request whole, counts its records, and confirms every one with a shard id and a sequence number of real
-length; what it gives to read is made up. It checks no signature and keeps nothing. Run as a process of its own: ``python -m tests.benchmarks.stub``
-prints its port and serves until its standard input ends.
+It reads each request whole, finds its records, and confirms every one with the shard id that Kinesis would answer and a
+sequence number of real length; what it gives to read is made up. It checks no signature and keeps nothing. Run as a
+process of its own, ``python -m tests.benchmarks.stub`` prints its port and serves until its standard input ends.
 """
 
 import asyncio

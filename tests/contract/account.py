@@ -5,13 +5,15 @@ here. Every AWS call is remembered as the IAM action that it needs.
 """
 
 import importlib.util
+import json
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from functools import lru_cache
+from io import StringIO
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import boto3
 import pytest
@@ -26,6 +28,14 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actio
 
 
 SERVICES = {"stepfunctions": "states"}
+
+
+class Metric(NamedTuple):
+    """A metric that a function published, by what alarms look it up with."""
+
+    namespace: str
+    dimensions: frozenset[tuple[str, str]]
+    name: str
 
 
 class Context:
@@ -49,6 +59,7 @@ class Account:
 
     def __init__(self) -> None:
         self.actions: dict[str, set[str]] = {}
+        self.metrics: set[Metric] = set()
         self._overrides: dict[str, str] = {}
         self._loaded: dict[str, ModuleType] = {}
         self._current = ""
@@ -77,7 +88,10 @@ class Account:
         allowed = float(stack.functions()[function]["Timeout"] if seconds is None else seconds)
         self._switch_to(function)
         handler: Callable[..., Any] = self._loaded[function].handler
-        return handler(event, Context(function, allowed))
+        with redirect_stdout(StringIO()) as printed:
+            answer = handler(event, Context(function, allowed))
+        self.metrics |= set(metrics_in(printed.getvalue()))
+        return answer
 
     def _switch_to(self, function: str) -> None:
         if function == self._current:
@@ -108,6 +122,18 @@ def load(function: str) -> ModuleType:
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     return module
+
+
+def metrics_in(printed: str) -> Iterator[Metric]:
+    """The metrics in what a function printed (embedded metric format):
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html"""
+    for line in printed.splitlines():
+        if line.startswith('{"_aws"'):
+            document = json.loads(line)
+            for one in document["_aws"]["CloudWatchMetrics"]:
+                for names in one["Dimensions"]:
+                    dimensions = frozenset((name, document[name]) for name in names)
+                    yield from (Metric(one["Namespace"], dimensions, metric["Name"]) for metric in one["Metrics"])
 
 
 def forget(*names: str) -> None:

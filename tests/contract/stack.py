@@ -101,6 +101,12 @@ def machines() -> dict[str, dict[str, Any]]:
     }
 
 
+def dashboard() -> str:
+    """The dashboard's body, its references replaced."""
+    (board,) = resources("AWS::CloudWatch::Dashboard").values()
+    return str(resolve(board["Properties"]["DashboardBody"]))
+
+
 def resolve(value: Any) -> Any:
     """A value of the template with its intrinsic functions worked out."""
     if isinstance(value, list):

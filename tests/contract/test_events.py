@@ -219,3 +219,24 @@ def test_each_function_may_do_what_it_did(aws: Account) -> None:
             if not any(fnmatchcase(action, pattern) for pattern in allowed)
         }
         assert not missing, f"{function} calls {sorted(missing)}, which no statement of its role allows"
+
+
+def test_alarms_and_dashboard_watch_metrics_that_were_published(aws: Account) -> None:
+    # Given the metrics that the functions published for the events above, and those of ours that the template watches
+    watched = {
+        (stack.resolve(one["Namespace"]), dimensions(one["Dimensions"]), one["MetricName"])
+        for one in (alarm["Properties"] for alarm in stack.resources("AWS::CloudWatch::Alarm").values())
+    }
+    shown = {
+        (metric[0], frozenset(zip(metric[2::2], metric[3::2], strict=True)), metric[1])
+        for widget in json.loads(stack.dashboard())["widgets"]
+        for metric in widget["properties"].get("metrics", [])
+    }
+    ours = {one for one in watched | shown if str(one[0]).startswith("Weir/")}
+
+    # Then all were published, but the one that needs points of CloudWatch's, which this account has not
+    assert {name for _, _, name in ours - aws.metrics} == {"IteratorAge"}
+
+
+def dimensions(described: list[dict[str, Any]]) -> frozenset[tuple[str, str]]:
+    return frozenset((one["Name"], str(stack.resolve(one["Value"]))) for one in described)

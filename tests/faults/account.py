@@ -20,15 +20,15 @@ from unittest.mock import patch
 import botocore.retries.quota
 from moto.dynamodb.models import dynamodb_backends
 from moto.s3.models import s3_backends
-from weir.runs import wiring as composition
-from weir.runs import working
-from weir.runtime import aws, clock, settings
-from weir.streams import sts
 
 from tests.faults.cloud import ACCOUNT, REGION, Cloud, FunctionDied, Invocation
 from tests.faults.fault import Fault
 from tests.faults.kernel import Kernel
 from tests.faults.machine import Execution, Place, StateFailed
+from weir.runs import wiring as composition
+from weir.runs import working
+from weir.runtime import aws, clock, settings
+from weir.streams import sts
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 BEGAN = 1_795_262_700.0  # 2026-11-21T12:05:00Z
@@ -82,8 +82,9 @@ class Account:
         self.cloud = Cloud(self.kernel, fault)
         self.executions: dict[str, Execution] = {}
         self.dead_letters: list[Any] = []
+        self.events_lost = False
         self.on_entered: Entered = lambda _execution, _state: None
-        self.cloud.on_stop = self._stop_current
+        self.cloud.on_stop = self._stop
         self.cloud.states = self._states
 
     # Things that people and clocks do
@@ -102,10 +103,15 @@ class Account:
 
     def sweep(self, *, dry_run: bool = False) -> list[Any]:
         """Let the schedule invoke the sweeper once, and what it starts run to its end; what it answered."""
+        answers = self.sweep_soon(dry_run=dry_run)
+        self.settle()
+        return answers
+
+    def sweep_soon(self, *, dry_run: bool = False) -> list[Any]:
+        """The same, beside whatever else is going on: its answer is there once time has passed."""
         answers: list[Any] = []
         event = {"dry_run": dry_run}
         self.kernel.spawn(lambda: self._invoke_async("sweeper", event, Place("sweeper", "Sweep"), answers))
-        self.settle()
         return answers
 
     def call(self, name: str, body: Callable[[], Any]) -> list[Any]:
@@ -146,7 +152,7 @@ class Account:
 
     def _ended(self, execution: Execution) -> None:
         """EventBridge's *Step Functions Execution Status Change*, and the rule that matches it."""
-        if execution.machine != "run" or execution.status == "SUCCEEDED":
+        if execution.machine != "run" or execution.status == "SUCCEEDED" or self.events_lost:
             return
         detail = {
             "executionArn": execution.arn,
@@ -159,9 +165,9 @@ class Account:
         place = Place("events", "Ended")
         self.kernel.spawn(lambda: self._invoke_async("events", {"detail": detail}, place, []), EVENT_SECONDS)
 
-    def _stop_current(self, status: str, error: str | None, cause: str | None) -> None:
-        for execution in self.executions.values():
-            if execution.machine == "run":
+    def _stop(self, machine: str, status: str, error: str | None, cause: str | None) -> None:
+        for execution in list(self.executions.values()):
+            if execution.machine == machine:
                 execution.end(status, error, cause)
 
     def _states(self, name: str, asked: dict[str, Any]) -> tuple[int, dict[str, Any]]:

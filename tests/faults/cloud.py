@@ -21,7 +21,7 @@ from unittest.mock import patch
 from urllib.parse import parse_qs, urlsplit
 
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
-from botocore.exceptions import ConnectionClosedError, EndpointConnectionError, ReadTimeoutError
+from botocore.exceptions import BotoCoreError, ConnectionClosedError, EndpointConnectionError, ReadTimeoutError
 from botocore.httpsession import URLLib3Session
 from moto.cloudwatch.models import cloudwatch_backends
 from moto.core.botocore_stubber import BotocoreStubber, MockRawResponse
@@ -71,6 +71,10 @@ _TARGETS = {
 }
 
 
+Stop = Callable[[str, str, str | None, str | None], None]
+"""Ends the executions of a machine: machine, status, error, cause."""
+
+
 class FunctionDied(BaseException):
     """The process of a function is gone: not an Exception, because no code of the function's may see it."""
 
@@ -105,11 +109,12 @@ class Cloud:
         self.born: dict[str, list[Any]] = {}
         self.delivered: set[tuple[str, str, str]] = set()
         self.struck = 0
-        self.on_stop: Callable[[str, str | None, str | None], None] = lambda _status, _error, _cause: None
+        self.on_stop: Stop = lambda _machine, _status, _error, _cause: None
         self.states: Callable[[str, dict[str, Any]], tuple[int, dict[str, Any]]] = _no_states
         self._occurrences: Counter[tuple[Place, str]] = Counter()
         self._active_at: dict[str, float] = {}
         self._gone_at: dict[str, float] = {}
+        self._deleting: dict[str, Any] = {}
         self._metrics: list[tuple[float, str, int, int]] = []
         for backend in (self.kinesis, dynamodb_backends[ACCOUNT][REGION], cloudwatch_backends[ACCOUNT][REGION]):
             backend.reset()
@@ -176,7 +181,7 @@ class Cloud:
             case Kind.DIES_BEFORE:
                 raise FunctionDied("Runtime.ExitError")
             case Kind.STOPPED | Kind.STOPPED_STUCK | Kind.RUN_TIMED_OUT:
-                self._stop(kind)
+                self._stop(self._place(), kind)
                 return self._answer(request, operation)
         return self._after(kind, request, operation)
 
@@ -194,13 +199,18 @@ class Cloud:
                 return AWSResponse(request.url, answer.status_code, headers, MockRawResponse(body[: len(body) // 2]))
         raise FunctionDied("Runtime.ExitError")
 
-    def _stop(self, kind: Kind) -> None:
+    def _stop(self, place: Place, kind: Kind) -> None:
         if kind is Kind.RUN_TIMED_OUT:
-            self.on_stop("TIMED_OUT", None, None)
+            self.on_stop(place.machine, "TIMED_OUT", None, None)
             return
-        self.on_stop("ABORTED", "Stopped", "stopped by a test")
+        self.on_stop(place.machine, "ABORTED", "Stopped", "stopped by a test")
         if kind is Kind.STOPPED_STUCK:
             self.sleep(STUCK_SECONDS)
+
+    def _place(self) -> Place:
+        assert self.kernel.current is not None
+        place: Place = self.kernel.current.invocation.place
+        return place
 
     def _partly(self, request: AWSPreparedRequest, operation: str) -> AWSResponse:
         """Every second record is taken, the others are throttled, in one answer."""
@@ -255,8 +265,8 @@ class Cloud:
             return "ResourceInUseException"
         if name == "DeleteStream" and stream in self.kinesis.streams:
             self._gone_at[stream] = self.kernel.now + DELETING_SECONDS
-            self.kinesis.streams[stream].status = "DELETING"
-            return None
+            self._deleting[stream] = self.kinesis.streams[stream]
+            self._deleting[stream].status = "DELETING"
         return None
 
     def _after_kinesis(self, name: str, asked: dict[str, Any], answer: AWSResponse, *, reaches: bool) -> None:
@@ -268,16 +278,11 @@ class Cloud:
             self._active_at[stream] = self.kernel.now + CREATING_SECONDS
             self.born.setdefault(stream, []).append(made)
         elif name == "DeleteStream":
-            gone = self.born_last(stream)
-            self.kinesis.streams[stream] = gone  # moto forgets it at once, AWS does not
+            self.kinesis.streams[stream] = self._deleting[stream]  # moto forgets it at once, AWS does not
         elif name == "GetRecords" and reaches:
             name_, shard_id = _iterator_parts(asked["ShardIterator"])
             for record in json.loads(answer.content)["Records"]:
                 self.delivered.add((name_, shard_id, record["SequenceNumber"]))
-
-    def born_last(self, name: str) -> Any:
-        """The stream of this name that was made last."""
-        return self.born[name][-1]
 
     def is_gone(self, name: str) -> bool:
         """Whether AWS knows no stream of this name, or is deleting it."""
@@ -305,7 +310,12 @@ class Cloud:
         """While this lasts, botocore sends its requests here, and its back-off passes in virtual time."""
 
         def send(_session: URLLib3Session, request: AWSPreparedRequest) -> AWSResponse:
-            return self.send(request)
+            try:
+                return self.send(request)
+            except BotoCoreError:
+                raise
+            except Exception as error:  # a fault of this simulation must not pass for one of AWS
+                self.kernel.fail(error)
 
         def metrics(_backend: Any, stream_name: str, incoming_bytes: int, incoming_records: int) -> None:
             self.keep_metrics(stream_name, incoming_bytes, incoming_records)

@@ -24,15 +24,13 @@ class Kind(StrEnum):
     RUN_TIMED_OUT = "execution-timed-out"
 
 
-ONCE_ONLY = frozenset({Kind.STOPPED, Kind.STOPPED_STUCK, Kind.RUN_TIMED_OUT})
-"""An execution ends once."""
-
-STOPS = ONCE_ONLY
+STOPS = frozenset({Kind.STOPPED, Kind.STOPPED_STUCK, Kind.RUN_TIMED_OUT})
+"""These end the execution, and so happen once."""
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One case: the ``occurrence``-th call (from 1) of an operation in a state fails; ``lasting``: each from then on."""
+    """The ``occurrence``-th call (from 1) of an operation in a state fails; ``lasting``: each from then on."""
 
     place: Place
     operation: str
@@ -47,6 +45,17 @@ class Fault:
 
 
 def kinds_of(operation: str) -> list[Kind]:
-    """The ways in which an operation can fail."""
-    special = {Kind.PARTLY_THROTTLED: "kinesis.PutRecords", Kind.CUT: "s3.GetObject"}
-    return [kind for kind in Kind if special.get(kind, operation) == operation]
+    """The ways in which an operation can fail that differ: a read has no effect, before or after which it is lost."""
+    kinds = set(Kind)
+    if operation != "kinesis.PutRecords":
+        kinds -= {Kind.PARTLY_THROTTLED, Kind.UNREACHABLE}  # who sends records minds whether they can have arrived
+    if operation != "s3.GetObject":
+        kinds -= {Kind.CUT}
+    if is_read(operation):
+        kinds -= {Kind.LOST_BEFORE, Kind.DIES_BEFORE}
+    return [kind for kind in Kind if kind in kinds]
+
+
+def is_read(operation: str) -> bool:
+    """Whether an operation changes nothing."""
+    return operation.split(".")[1].startswith(("Get", "Describe", "List", "Query", "Head"))

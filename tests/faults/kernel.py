@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 from itertools import count
-from typing import Any
+from typing import Any, NoReturn
 
 MOST_TURNS = 200_000
 MOST_SECONDS = 10 * 86_400.0
@@ -113,6 +113,11 @@ class Kernel:
                 self._resume(process)
         self._waiting.clear()
         self._parked.clear()
+
+    def fail(self, error: Exception) -> NoReturn:
+        """End the whole simulation, from within a process: ``run`` raises the error."""
+        self._broken = self._broken or error
+        raise Killed from error
 
     def _count(self) -> None:
         self._turns += 1

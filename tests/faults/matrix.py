@@ -10,22 +10,34 @@ from typing import Any
 
 from tests.faults.account import Account, deployed
 from tests.faults.cloud import Call
-from tests.faults.fault import ONCE_ONLY, Fault, kinds_of
-from tests.faults.machine import Place
+from tests.faults.fault import STOPS, Fault, Kind, is_read, kinds_of
+from tests.faults.machine import Execution, Place
 
 PLAIN = {"stream": {"shards": 2}, "load": {"records": 24, "keys": {"count": 6}}, "analyses": ["run"]}
 WATCHED = {**PLAIN, "analyses": ["run", "cloudwatch"]}
+SLOW_LOAD = {"records": 24, "keys": {"count": 12}, "rate": 0.025}
+SLOW = {**PLAIN, "load": SLOW_LOAD}
 APART = {
     **PLAIN,
     "stream": {"shards": 5},
     "load": {"records": 24, "keys": {"count": 12}, "workers": 2},
 }
+SLOW_APART = {**APART, "load": {**SLOW_LOAD, "workers": 2}}
 OWN_LINES = {
     **PLAIN,
     "load": {"source": {"type": "s3", "key": "sources/lines"}, "keys": {"count": 6}},
     "slo": {"ordered": True},
 }
-SPECS: dict[str, dict[str, Any]] = {"plain": PLAIN, "watched": WATCHED, "apart": APART, "own-lines": OWN_LINES}
+SPECS: dict[str, dict[str, Any]] = {
+    "plain": PLAIN,
+    "watched": WATCHED,
+    "apart": APART,
+    "own-lines": OWN_LINES,
+    "stopped": PLAIN,  # stopped while it inserts: the clean-up's calls are tried
+    "orphaned": PLAIN,  # the same, and the event that tells it is lost: the sweeper's calls are tried
+}
+STOPPED_IN = "InsertDone?"
+EXPIRY_SECONDS = 3_700.0
 LINES = [f'{{"line": {number}}}' for number in range(24)]
 RECORDS = 24
 
@@ -33,9 +45,14 @@ _OF_SPEC: dict[str, Callable[[Call], bool]] = {
     "plain": lambda call: call.place.state != "AwaitMetrics",
     "watched": lambda call: call.place.state == "AwaitMetrics" or call.operation.startswith("cloudwatch."),
     "apart": lambda call: call.place.state.endswith("Apart"),
-    "own-lines": lambda call: call.operation == "s3.HeadObject" or (call.operation, call.place.state) == ("s3.GetObject", "InsertSlice"),
+    "own-lines": lambda call: call.operation.startswith("s3.") and call.place.state in {"Plan", "InsertSlice"},
+    "stopped": lambda call: call.place.machine != "run",
+    "orphaned": lambda call: call.place.machine == "sweeper",
 }
 """Which calls of a clean run are tried with which spec, so that each is tried with one."""
+
+LATER = (Kind.LOST_AFTER, Kind.DIES_BEFORE, Kind.DIES_AFTER, Kind.STOPPED)
+"""Tried on the second and the last of the same calls in a state, too: those that meet a step half done."""
 
 
 @dataclass(frozen=True)
@@ -50,19 +67,30 @@ class Case:
 
 
 def clean_run(spec: str) -> Account:
-    """A run in which nothing fails, to its end."""
+    """A run in which no call fails, to its end."""
     with deployed() as account, redirect_stdout(StringIO()):
-        prepare(account, spec)
-        execution = account.start(SPECS[spec])
-        account.settle()
-    assert execution.status == "SUCCEEDED", (execution.error, execution.cause)
+        begin(account, spec)
+    assert account.cloud.calls
     return account
 
 
-def prepare(account: Account, spec: str) -> None:
-    """What must be there before a run of this spec."""
+def begin(account: Account, spec: str) -> None:
+    """Start a run of this spec, and let it and what follows it come to rest."""
     if spec == "own-lines":
         account.upload("sources/lines", "\n".join(LINES).encode())
+    if spec in {"stopped", "orphaned"}:
+        account.on_entered = _stop
+        account.events_lost = spec == "orphaned"
+    account.start(SPECS[spec])
+    account.settle()
+    if spec == "orphaned":
+        account.kernel.sleep(EXPIRY_SECONDS)
+        account.sweep()
+
+
+def _stop(execution: Execution, state: str) -> None:
+    if state == STOPPED_IN:
+        execution.end("ABORTED", "Stopped", "stopped by a test")
 
 
 @lru_cache(maxsize=1)
@@ -77,13 +105,12 @@ def _cases_of(spec: str) -> Iterator[Case]:
         if _OF_SPEC[spec](call):
             calls[call.place, call.operation] += 1
     for (place, operation), times in calls.items():
-        for occurrence in _occurrences(times):
-            for kind in kinds_of(operation):
+        for kind in kinds_of(operation):
+            if kind in STOPS and place.machine in {"events", "sweeper"}:
+                continue  # no execution
+            yield Case(spec, Fault(place, operation, 1, kind, lasting=False))
+            if kind not in STOPS:
+                yield Case(spec, Fault(place, operation, 1, kind, lasting=True))
+        for occurrence in sorted({min(2, times), times} - {1}) if spec in {"plain", "watched"} else ():
+            for kind in LATER if not is_read(operation) else LATER[2:]:
                 yield Case(spec, Fault(place, operation, occurrence, kind, lasting=False))
-                if kind not in ONCE_ONLY:
-                    yield Case(spec, Fault(place, operation, occurrence, kind, lasting=True))
-
-
-def _occurrences(times: int) -> list[int]:
-    """The first, the second and the last of many; those between are like one of them."""
-    return sorted({1, min(2, times), times})

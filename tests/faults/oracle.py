@@ -60,6 +60,11 @@ class Truth:
         return self.item is not None and self.item["status"] == "CLOSED"
 
     @property
+    def settled(self) -> bool:
+        """Whether nothing is left to do: no stream, and the run closed or never stored."""
+        return not self.stream_exists and (self.closed or self.item is None)
+
+    @property
     def copies(self) -> int:
         """Records in the stream beyond the first of each."""
         return sum(self.stored.values()) - len(self.stored)
@@ -95,11 +100,9 @@ def _identity(key: str, data: bytes) -> Identity:
 
 
 def _item() -> dict[str, Any] | None:
-    found = dynamodb_backends[ACCOUNT][REGION].tables[TABLE].items.get(f"RUN#{RUN_ID}", {})
-    items = found.values() if isinstance(found, dict) else [found]
-    for item in items:
+    for item in dynamodb_backends[ACCOUNT][REGION].tables[TABLE].all_items():
         plain = {name: next(iter(value.values())) for name, value in item.to_json()["Attributes"].items()}
-        if plain["sk"] == "RUN":
+        if (plain["pk"], plain["sk"]) == (f"RUN#{RUN_ID}", "RUN"):
             return plain
     return None
 

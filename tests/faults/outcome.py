@@ -6,11 +6,10 @@ from io import StringIO
 from typing import Any
 
 from tests.faults.account import Account, deployed
-from tests.faults.matrix import SPECS, Case, prepare
+from tests.faults.matrix import EXPIRY_SECONDS, Case, begin
 from tests.faults.neighbours import disturbed, move_in
 from tests.faults.oracle import Truth, truth
 
-EXPIRY_SECONDS = 3_700.0
 BETWEEN_SWEEPS_SECONDS = 900.0
 
 
@@ -29,10 +28,8 @@ class Outcome:
 def play(case: Case) -> Outcome:
     """Run a case: the run, the clean-up behind it, then the fault heals, the stream expires, and the sweeper comes."""
     with deployed(case.fault) as account, redirect_stdout(StringIO()):
-        prepare(account, case.spec)
         neighbours = move_in(account.cloud)
-        account.start(SPECS[case.spec])
-        account.settle()
+        begin(account, case.spec)
         return conclude(account, neighbours)
 
 
@@ -40,14 +37,16 @@ def conclude(account: Account, neighbours: dict[str, Any]) -> Outcome:
     """The end of any case whose machines have come to rest."""
     first = truth(account.cloud)
     account.cloud.heal()
-    account.kernel.sleep(EXPIRY_SECONDS)
-    account.sweep()
-    account.kernel.sleep(BETWEEN_SWEEPS_SECONDS)
-    account.sweep()
+    swept = not first.settled
+    if swept:
+        account.kernel.sleep(EXPIRY_SECONDS)
+        account.sweep()
+        account.kernel.sleep(BETWEEN_SWEEPS_SECONDS)
+        account.sweep()
     return Outcome(
         account.cloud.struck,
         first,
-        truth(account.cloud),
+        truth(account.cloud) if swept else first,
         disturbed(account.cloud, neighbours),
         {execution.name: execution.status for execution in account.executions.values()},
         len(account.dead_letters),

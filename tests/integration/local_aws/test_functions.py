@@ -1,6 +1,8 @@
 """Lambda failures reach callers as AWS reports them."""
 
+import io
 import json
+import zipfile
 from collections.abc import Callable
 from typing import Any
 
@@ -83,6 +85,26 @@ def test_step_functions_matches_the_class_name(function: Any, machines: Any) -> 
     # Then the cause is the payload as JSON text
     assert output["Error"] == "StreamNotActive"
     assert json.loads(output["Cause"])["errorType"] == "StreamNotActive"
+
+
+def test_a_function_sees_its_layers(client: Any, function: Any, name: str) -> None:
+    # Given two versions of a layer, and a function with the second
+    versions = []
+    for value in (1, 2):
+        packed = io.BytesIO()
+        with zipfile.ZipFile(packed, "w") as archive:
+            archive.writestr("python/shared/__init__.py", f"VALUE = {value}")
+        content = {"ZipFile": packed.getvalue()}
+        versions.append(client("lambda").publish_layer_version(LayerName=name, Content=content))
+    arn = function("import shared\ndef handler(event, context): return shared.VALUE")
+    for version, value in zip(versions, (1, 2), strict=True):
+        client("lambda").update_function_configuration(FunctionName=arn, Layers=[version["LayerVersionArn"]])
+        # When it is invoked
+        answer = client("lambda").invoke(FunctionName=arn)
+        # Then it imports from that version
+        assert json.loads(answer["Payload"].read()) == value
+    for version in versions:
+        client("lambda").delete_layer_version(LayerName=name, VersionNumber=version["Version"])
 
 
 def test_http_callers_learn_nothing_of_a_failure(client: Any, endpoint: str, function: Any, name: str) -> None:

@@ -41,9 +41,8 @@ def shard(index: int, records: int = 5_000, **changes: Any) -> ShardMeasurement:
     return ShardMeasurement(**(values | changes))
 
 
-def measured(**changes: Any) -> Measurement:
-    """10,000 records of 256 bytes in 10 s over 2 shards: 1,000 records/s, 250 KiB/s, all read back."""
-    values: dict[str, Any] = {
+def _healthy() -> dict[str, Any]:
+    return {
         "run_id": "run-1",
         "stream_name": "weir-run-1",
         "mode": "PROVISIONED",
@@ -81,7 +80,11 @@ def measured(**changes: Any) -> Measurement:
         "cloudwatch": (),
         "target_rate": 1_000.0,
     }
-    values |= changes
+
+
+def measured(**changes: Any) -> Measurement:
+    """10,000 records of 256 bytes in 10 s over 2 shards: 1,000 records/s, 250 KiB/s, all read back."""
+    values = _healthy() | changes
     if "bytes" not in values:
         values["bytes"] = None if values["accepted"] is None else values["accepted"] * 256
     return Measurement(**values)

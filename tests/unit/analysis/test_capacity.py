@@ -15,6 +15,7 @@ def test_throughput_below_the_objective_is_critical() -> None:
     assert finding.severity == "critical"
     assert evidence(finding)["throughput"] == 1000.0
     assert evidence(finding)["throughput objective"] == 1200
+    assert evidence(finding)["write quota"] == 2000
     assert "throughput" not in findings
 
 
@@ -74,6 +75,11 @@ def test_a_few_throttles_are_information() -> None:
     assert found(measured(throttled=50))["writes-throttled"].severity == "info"
     assert "writes-throttled" not in found(measured(throttled=0))
     assert "writes-throttled" not in found(measured(throttled=None))
+
+
+def test_throttles_are_notable_from_one_percent_of_demand() -> None:
+    assert found(measured(accepted=9_900, throttled=100))["writes-throttled"].severity == "warning"
+    assert found(measured(accepted=9_901, throttled=99))["writes-throttled"].severity == "info"
 
 
 def test_the_recommendation_shows_its_arithmetic() -> None:

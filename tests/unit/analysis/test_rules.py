@@ -91,7 +91,7 @@ def test_a_run_that_measured_nothing_has_no_good_news() -> None:
         (12.345, "ms", "12.3 ms"),
         (1_234.5, "ms", "1,234 ms"),
         (2.0, "shards", "2 shards"),
-        (0.00001234, "shards", "1.2e-05 shards"),
+        (0.00001234, "shards", "0.000012 shards"),
         (None, "ms", "not measured"),
         ("2 > 4", "", "2 > 4"),
     ],

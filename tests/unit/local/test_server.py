@@ -76,3 +76,22 @@ def test_a_start_that_fails_shows_the_log() -> None:
         server.wait_ready(server.Server(2**22 - 1, 1, "v"))
     # Then the reason is in the error
     assert "no such module" in str(failed.value)
+
+
+def test_what_a_killed_server_left_behind_is_stopped() -> None:
+    # Given a launcher look-alike that was killed, and its child
+    child = "import subprocess, sys; p = subprocess.Popen(['sleep', '60']); print(p.pid, flush=True); p.wait()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", child, server.LAUNCHER], stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    assert process.stdout is not None
+    with process.stdout:
+        grandchild = int(process.stdout.readline())
+    record(process.pid)
+    process.kill()
+    process.wait(timeout=5)
+    # When the local AWS is stopped
+    assert server.stop()
+    # Then the child is gone, too
+    listing = subprocess.run(["ps", "-o", "stat=", "-p", str(grandchild)], capture_output=True, text=True, check=False)
+    assert listing.stdout.strip() in {"", "Z", "Zs"}

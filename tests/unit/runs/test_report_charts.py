@@ -9,7 +9,7 @@ import pytest
 from tests.unit.analysis.measurements import START, arrivals, latencies, measured, shard
 from tests.unit.runs.reports import reported, step
 from weir.runs.report import Report
-from weir.runs.report_charts import arrivals_chart, latency_chart, timeline_chart
+from weir.runs.report_charts import arrivals_chart, latency_chart, plain, timeline_chart
 
 LEFT, RIGHT = 64.0, 844.0
 """The plot's edges."""
@@ -124,6 +124,19 @@ def test_a_long_run_is_drawn_by_means() -> None:
     assert texts(picture)[5:] == ["0 s", "30 s", "60 s", "90 s", "120 s", "150 s", "180 s", "210 s", "240 s"]
 
 
+def test_intervals_of_several_seconds_are_still_told_by_the_second() -> None:
+    # Given 800 seconds of 10 records, counted by two seconds
+    report = run_of([10] * 800)
+    assert report.arrivals is not None
+    assert report.arrivals.width_s == 2
+    picture = arrivals_chart(report.arrivals, report.shards)
+
+    # Then the rate is 10 a second, and the axis ends with the run
+    tips = [str(area.findtext("title")) for area in shapes(picture, "rect", "hover")]
+    assert {tip.rsplit(": ", 1)[1] for tip in tips} == {"10"}
+    assert texts(picture)[-1] == "12 min"
+
+
 @pytest.mark.parametrize(("busiest", "drawn"), [(299, False), (301, True), (2000, True)])
 def test_the_quota_is_drawn_where_it_means_something(busiest: int, drawn: bool) -> None:
     report = run_of([busiest, 10])
@@ -187,3 +200,11 @@ def test_shard_names_fit_the_margin_of_a_heat_map() -> None:
 
     assert names(12) == [f"…{i:05d}" for i in range(12)]
     assert names(30) == [f"…{i:05d}" for i in range(0, 30, 4)]
+
+
+@pytest.mark.parametrize(
+    ("n", "words"),
+    [(0, "0"), (0.1234, "0.123"), (99.94, "99.9"), (1170.4, "1,170"), (8_003_300_000.0, "8,003,300,000")],
+)
+def test_numbers_never_have_an_exponent(n: float, words: str) -> None:
+    assert plain(n) == words

@@ -72,7 +72,8 @@ def test_any_run_makes_a_well_formed_page_without_foreign_resources(name: str) -
     # Given any run, When its page is read by a parser
     page = Page(render_html(ODD[name]))
 
-    # Then it is whole, names the verdict, and loads nothing
+    # Then it is whole, names the verdict, has no number with an exponent, and loads nothing
+    assert not re.search(r"\de[+-]?\d", page.text)
     assert ODD[name].verdict in page.text
     assert not {"script", "link", "img", "iframe", "object", "image"} & {tag for tag, _ in page.elements}
     for tag, attributes in page.elements:
@@ -151,6 +152,8 @@ def test_unknown_numbers_are_said_to_be_unknown() -> None:
     assert "whether anything was left behind" in page.text
     assert "The cost could not be told." in page.text
     assert page.text.count("not known") > 10
+    assert render_html(ODD["nothing measured"]).count('class="tile unknown"') == 10
+    assert render_html(ODD["left behind"]).count('class="tile bad"') == 1
 
 
 def test_charts_without_data_say_so() -> None:

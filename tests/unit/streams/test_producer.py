@@ -25,6 +25,7 @@ from weir.streams.producer import (
     Rejected,
     size_of,
 )
+from weir.streams.producer_packer import TARGET_BYTES
 
 QUOTA = AsFastAsPossible()
 
@@ -228,8 +229,8 @@ def test_tally_counts_bytes_and_billing_as_kinesis_does() -> None:
 def test_aggregated_entries_share_records_on_their_shard() -> None:
     # Given
     put = FakePut(FakeTime(), shard_map(3))
-    entries = list(numbered(5_000, keys=100, size=100))
-    entries.append(Entry("large", b"L" * 60_000, None, 5_000))
+    entries = list(numbered(5_000, keys=100, size=400))
+    entries.append(Entry("large", b"L" * 2 * TARGET_BYTES, None, 5_000))
     entries.append(Entry("routed", b"R" * 100, "0", 5_001))
     # When
     tally, reports = run(put, entries, aggregate=True, ordered=True)
@@ -243,7 +244,9 @@ def test_aggregated_entries_share_records_on_their_shard() -> None:
     for report in reports.accepted:
         assert report.shard_id == put.shards.shard_for(report.entry.partition_key, report.entry.explicit_hash_key)
     # And none passes the target, but the one that is larger by itself
-    assert sorted(len(entry.data) > 51_200 for _, _, entry in put.log)[-2:] == [False, True]
+    assert sorted(len(entry.data) > TARGET_BYTES for _, _, entry in put.log)[-2:] == [False, True]
+    # And those that are not the last of their shard come near it
+    assert sum(0.9 * TARGET_BYTES < len(entry.data) <= TARGET_BYTES for _, _, entry in put.log) >= 1
 
 
 def test_as_fast_as_possible_keeps_near_the_quota_of_a_shard_that_throttles() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 __all__ = ["Fact"]
@@ -58,6 +59,6 @@ def _number(value: int | float) -> str:
     if size >= 100:
         return f"{value:,.0f}"
     if size < 0.001:
-        return f"{value:.2g}"
+        return format(Decimal(f"{value:.2g}"), "f")
     decimals = 1 if size >= 10 else 2 if size >= 1 else 3
     return f"{value:.{decimals}f}".rstrip("0").rstrip(".")

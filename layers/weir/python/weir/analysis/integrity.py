@@ -37,8 +37,8 @@ def loss(m: Measurement, slo: Slo) -> Iterator[Finding]:
             "critical" if over else "warning",
             f"{lost.text} {lost.was} accepted and never read back",
             (accepted, seen, lost, allowed),
-            "The report's accounting names the keys and sequence ranges that are missing. Look first at readers "
-            "that started at LATEST, at child shards left out after a reshard, and at the retention period.",
+            "Look first at readers that started at LATEST, at child shards left out after a reshard, and at records "
+            "that expired before they were read.",
         )
     elif m.accepted:
         yield Finding(

@@ -11,7 +11,7 @@ from weir.runs.bucket import ObjectMissing, measurement_key, report_key
 from weir.runs.models import Failure, Run, Slo, Status, Verdict, spec_json
 from weir.runs.report import Report, build_report
 from weir.runs.report_html import render_html
-from weir.runs.steps import stream_left
+from weir.runs.steps import located, stream_left
 from weir.runs.table import RunNotFound
 from weir.runs.verdict import judge
 from weir.runs.wiring import Wiring
@@ -26,23 +26,22 @@ def close(run_id: str, failure: Failure | None, wires: Wiring) -> dict[str, Any]
     read) answers its verdict, and has no report.
     """
     head = wires.table.head(run_id)
-    left = stream_left(head, run_id, wires)
     if head is None:
+        left = stream_left(None, run_id, wires)
         verdict, reasons = judge(Slo(), None, failure, left, kept=False)
         return {"run_id": run_id, "verdict": verdict, "reasons": list(reasons)}
     if head.status is Status.CLOSED:
         return _answer(head)
     if failure is not None and head.failure is None:
-        wires.table.fail(run_id, failure)
+        wires.table.fail(run_id, located(failure, run_id, wires))
     wires.table.begin_step(run_id, "Close", wires.clock.now())
+    left = stream_left(head, run_id, wires)
     run = wires.table.get(run_id)
     measurement = _measurement(run, wires)
     kept = run.spec.keep and run.failure is None
     verdict, reasons = judge(run.spec.slo, measurement, run.failure, left, kept=kept)
     cost = cost_of_run(measurement) if measurement is not None else None
-    report = _report(run, measurement, verdict, reasons, cost, left, wires)
-    wires.bucket.write(report_key(run_id, "json"), report.model_dump_json().encode(), "application/json")
-    wires.bucket.write(report_key(run_id, "html"), render_html(report).encode(), "text/html; charset=utf-8")
+    _store(_report(run, measurement, verdict, reasons, cost, left, wires), wires)
     wires.table.end_step(run_id, "Close", wires.clock.now(), str(verdict))
     closed = wires.table.close(
         run_id,
@@ -52,9 +51,18 @@ def close(run_id: str, failure: Failure | None, wires: Wiring) -> dict[str, Any]
         cost_usd=None if cost is None else cost.usd,
         ended_at=wires.clock.now(),
     )
+    found = wires.table.head(run_id) or run
     if closed:
         _publish(verdict, measurement, cost, left)
-    return _answer(wires.table.head(run_id) or run)
+    elif found.verdict is not None:
+        # Somebody closed it first, and their report was just overwritten: tell what the run was closed with.
+        _store(_report(run, measurement, found.verdict, found.reasons, cost, found.resources_left, wires), wires)
+    return _answer(found)
+
+
+def _store(report: Report, wires: Wiring) -> None:
+    wires.bucket.write(report_key(report.run_id, "json"), report.model_dump_json().encode(), "application/json")
+    wires.bucket.write(report_key(report.run_id, "html"), render_html(report).encode(), "text/html; charset=utf-8")
 
 
 def read_report(run_id: str, form: str, wires: Wiring) -> str:

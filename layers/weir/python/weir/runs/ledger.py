@@ -132,7 +132,7 @@ class Ledger:
             if missing:
                 lost += missing
                 examples.append((slice_index, key, gaps[0][0]))
-            beyond += max(0, ranges[-1][1] - count) if ranges else 0
+            beyond += sum(end - max(start, count) for start, end in ranges if end > count)
         unknown = self._next.get(slice_index, {}).keys() - produced.keys()
         beyond += sum(_size(self.ranges(slice_index, key)) for key in unknown)
         return Losses(lost, beyond, tuple(examples[:5]))

@@ -194,6 +194,7 @@ def _shards(written: Sequence[SliceState], read: Sequence[ReaderState]) -> tuple
                 read_records=shard.records if shard else None,
                 read_bytes=shard.bytes if shard else None,
                 arrivals=shard.arrivals if shard else RateSeries(),
+                arrival_bytes=shard.arrival_bytes if shard else None,
             )
         )
     return tuple(measured)

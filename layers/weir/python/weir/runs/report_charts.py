@@ -15,7 +15,7 @@ from weir.runs.models import Step
 from weir.runs.report import Arrivals, Latency, ReportShard
 from weir.streams.pacing import SHARD_RECORDS_PER_SECOND
 
-__all__ = ["arrivals_chart", "latency_chart", "seconds", "timeline_chart"]
+__all__ = ["arrivals_chart", "latency_chart", "milliseconds", "plain", "seconds", "timeline_chart"]
 
 _WIDTH = 860
 _LEFT, _RIGHT = 64, 16
@@ -54,6 +54,11 @@ def _nothing(words: str) -> str:
     return f'<p class="nothing">{escape(words)}</p>'
 
 
+def plain(n: float) -> str:
+    """A number without an exponent: whole from 100 on, else three digits."""
+    return f"{n:,.0f}" if abs(n) >= 100 else f"{n:.3g}"
+
+
 def milliseconds(ms: float) -> str:
     """A latency in the unit that reads best, three digits at most: `840 µs`, `12.3 ms`, `4.51 s`."""
     if ms < 1:
@@ -90,7 +95,7 @@ def _y_axis(ticks: Sequence[float], top: float, height: float, unit: str) -> str
     for tick in ticks:
         y = top + height * (1 - tick / ticks[-1])
         parts.append(_line(_LEFT, y, _LEFT + _PLOT, y, "grid" if tick else "axis"))
-        parts.append(_text(_LEFT - 8, y + 4, f"{tick:,.4g}" if tick < 10_000 else f"{tick:,.0f}", "tick", "end"))
+        parts.append(_text(_LEFT - 8, y + 4, plain(tick), "tick", "end"))
     return "".join(parts) + _text(_LEFT - 8, top - 12, unit, "unit", "end")
 
 
@@ -210,7 +215,7 @@ def _tips(
     for i in range(len(rates[0])):
         after = i * seconds_each
         moment = datetime.fromtimestamp(arrivals.start_s + after, UTC)
-        told = [f"{shard.shard_id}: {rate[i]:,.4g}" for shard, rate in zip(shards, rates, strict=True)]
+        told = [f"{shard.shard_id}: {plain(rate[i])}" for shard, rate in zip(shards, rates, strict=True)]
         tip = "\n".join([f"{moment:%H:%M:%S}Z (+{after} s), records/s", *told])
         x = _LEFT + i * stretch
         tips.append(_rect(x, top, min(stretch, _LEFT + _PLOT - x), height, "hover", tip))
@@ -236,7 +241,7 @@ def _heat_map(arrivals: Arrivals, shards: Sequence[ReportShard]) -> str:
         y = top + r * row
         if r % every == 0:
             parts.append(_text(_LEFT - 6, y + min(row, 12) - 1, _short(shard.shard_id), "tick", "end"))
-        tip = f"{shard.shard_id}: {sum(shard.arrivals):,} records, busiest second {shard.peak_per_second or 0:,.4g}/s"
+        tip = f"{shard.shard_id}: {sum(shard.arrivals):,} records, busiest second {plain(shard.peak_per_second or 0)}/s"
         parts.append(_rect(_LEFT, y, _PLOT, row - 1, "hover", tip))
     bottom = top + len(shards) * row
     parts.append(_scale(most))
@@ -250,7 +255,7 @@ def _scale(most: float) -> str:
     x = _LEFT + 150.0
     boxes = "".join(_rect(x + level * 18, 8, 18, 12, f"heat h{level}") for level in range(_HEAT_LEVELS))
     first = _text(_LEFT, 18, "records/s of a shard:  0", "legend")
-    return first + boxes + _text(x + _HEAT_LEVELS * 18 + 8, 18, f"{most:,.3g}", "legend")
+    return first + boxes + _text(x + _HEAT_LEVELS * 18 + 8, 18, plain(most), "legend")
 
 
 def _short(shard_id: str) -> str:

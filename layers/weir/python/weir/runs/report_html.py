@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from weir.runs.report import CostOut, Report, ReportFact, ReportFinding
-from weir.runs.report_charts import arrivals_chart, latency_chart, milliseconds, seconds, timeline_chart
+from weir.runs.report_charts import arrivals_chart, latency_chart, milliseconds, plain, seconds, timeline_chart
 
 __all__ = ["render_html"]
 
@@ -73,7 +73,7 @@ def _table(heads: Sequence[tuple[str, bool]], rows: Iterable[Sequence[str]], css
 
 
 def _count(n: int | float | None) -> str:
-    return _UNKNOWN if n is None else f"{n:,}" if isinstance(n, int) else f"{n:,.4g}"
+    return _UNKNOWN if n is None else f"{n:,}" if isinstance(n, int) else plain(n)
 
 
 def _money(amount: str) -> str:
@@ -251,7 +251,7 @@ def _cost_table(cost: CostOut, title: str) -> str:
     rows = [
         (
             f"{line.service}: {line.item}",
-            f"{float(line.quantity):,.10g}",
+            plain(float(line.quantity)),
             f"${line.unit_price} for {line.per:,} {line.unit}" if line.per > 1 else f"${line.unit_price} a {line.unit}",
             _money(line.usd),
         )
@@ -263,7 +263,7 @@ def _cost_table(cost: CostOut, title: str) -> str:
 
 
 def _quantities(cost: CostOut) -> str:
-    return ", ".join(f"{float(line.quantity):,.5g} {line.item} {_money(line.usd)}" for line in cost.lines)
+    return ", ".join(f"{plain(float(line.quantity))} {line.item} {_money(line.usd)}" for line in cost.lines)
 
 
 def _spec(r: Report) -> str:

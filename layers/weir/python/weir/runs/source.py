@@ -8,6 +8,7 @@ position, so that a record that is sent again is the same record.
 import json
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 from itertools import accumulate
 from typing import NamedTuple, Protocol
 
@@ -182,6 +183,8 @@ def line_key(key_field: str | None, keys: Keys) -> Callable[[int, bytes], str]:
     return from_field
 
 
+@lru_cache(maxsize=2)
 def _text(size: int) -> bytes:
+    """Printable bytes, the same every time; kept, for a warm process writes more than one slice."""
     alphabet = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
     return bytes(alphabet[mix(index) & 63] for index in range(size))

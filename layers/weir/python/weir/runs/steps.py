@@ -20,7 +20,7 @@ from weir.runs.table import RunExists, RunNotFound
 from weir.runs.watching import watch
 from weir.runs.wiring import Wiring
 from weir.runtime.errors import Conflict, Forbidden, Invalid, NotFound, Timeout, WeirError
-from weir.runtime.validation import invalid
+from weir.runtime.field_errors import invalid
 from weir.streams import tags as stream_tags
 from weir.streams.assertions import check_stream
 from weir.streams.errors import StreamBusy, StreamNotFound
@@ -29,8 +29,17 @@ from weir.streams.models import Stream, StreamSpec
 
 ACTIVE_WITHIN = timedelta(minutes=10)
 DELETED_WITHIN = timedelta(minutes=10)
+CREATED_WITHIN = timedelta(minutes=1)
+"""How long a CreateStream that nobody waits for any more may still take effect: its function's time-out."""
+
+GIVEN_UP = frozenset({"Stopped", "TimedOut", "States.Timeout"})
+"""Errors that tell nothing of the function that was running: it may still run."""
+
 KNOWN_WITHIN = timedelta(minutes=1)
 """How long Kinesis may not know a stream that it has just made."""
+
+WHOLE_RUN = "Run"
+"""Step of a failure that was not told by a state: the execution was stopped, or ran out of time."""
 
 DIRECT_OWNER = "states:start-execution"
 """Owner of a run that was started on the state machine itself, where no caller was verified."""
@@ -204,14 +213,30 @@ def delete(run_id: str, failure: Failure | None, wires: Wiring) -> Answer:
     """Begin to delete the run's stream; the state that every failure leads to.
 
     A stream is deleted only where its tags, read just before, name this run. StreamBusy while Kinesis is changing it.
+    Where the run has failed, a table that does not answer does not keep the stream alive.
     """
-    run = wires.table.head(run_id)
-    if run is not None:
-        if failure is not None:
-            wires.table.fail(run_id, failure)
+    try:
+        run = wires.table.head(run_id)
+    except WeirError:
+        if failure is None:
+            raise  # whether the stream is to be kept is not known
+        _delete_own(run_id, wires)
+        raise
+    if run is not None and run.spec.keep and failure is None and run.failure is None:
         wires.table.begin_step(run_id, "DeleteStream", wires.clock.now())
-        if run.spec.keep and failure is None and run.failure is None:
-            return {"kept": True}
+        return {"kept": True}
+    try:
+        _delete_own(run_id, wires)
+    finally:
+        if run is not None:
+            if failure is not None:
+                wires.table.fail(run_id, located(failure, run_id, wires))
+            wires.table.begin_step(run_id, "DeleteStream", wires.clock.now())
+    return {"kept": False}
+
+
+def _delete_own(run_id: str, wires: Wiring) -> None:
+    """Begin to delete the run's stream, if it is there. StreamNotOurs, StreamBusy."""
     name = wires.stream_name(run_id)
     try:
         found = wires.kinesis.tags(name)
@@ -219,25 +244,43 @@ def delete(run_id: str, failure: Failure | None, wires: Wiring) -> Answer:
             raise StreamNotOurs(f"Stream {name!r} bears no tag of this run, so it is left alone.")
         wires.kinesis.delete(name)
     except StreamNotFound:
-        return {"kept": False}
+        return
     except StreamBusy:
         if wires.kinesis.summary(name)["StreamStatus"] != "DELETING":
             raise
-    return {"kept": False}
 
 
 def deleted(run_id: str, wires: Wiring) -> Answer:
-    """Whether the stream is gone: not merely DELETING, but unknown to Kinesis. Timeout after 10 minutes."""
+    """Whether the stream is gone: not merely DELETING, but unknown to Kinesis. Timeout after 10 minutes.
+
+    A stream that is there and not DELETING is deleted again: a call of a step that was given up came after the first.
+    """
+    run = wires.table.head(run_id)
     try:
         status = wires.kinesis.summary(wires.stream_name(run_id))["StreamStatus"]
     except StreamNotFound:
-        if wires.table.head(run_id) is not None:
-            wires.table.end_step(run_id, "DeleteStream", wires.clock.now(), "gone")
+        if run is None:
+            return {"gone": True}
+        if _may_still_come(run, wires):
+            return {"gone": False}
+        wires.table.end_step(run_id, "DeleteStream", wires.clock.now(), "gone")
         return {"gone": True}
-    run = wires.table.head(run_id)
-    if run is not None and _since(run, "DeleteStream", wires) > DELETED_WITHIN:
+    if run is not None and not any(step.name == "DeleteStream" for step in run.steps):
+        wires.table.begin_step(run_id, "DeleteStream", wires.clock.now())
+    elif run is not None and _since(run, "DeleteStream", wires) > DELETED_WITHIN:
         raise Timeout(f"The stream is still {status} 10 minutes after it was deleted.")
+    if status != "DELETING":
+        _delete_own(run_id, wires)
     return {"gone": False}
+
+
+def _may_still_come(run: Run, wires: Wiring) -> bool:
+    """Whether a CreateStream that was given up, not answered, may yet make the stream that is not there now."""
+    if run.failure is None or run.failure.error not in GIVEN_UP:
+        return False
+    if any(step.name == "CreateStream" and step.ended_at is not None for step in run.steps):
+        return False
+    return _since(run, "DeleteStream", wires) < CREATED_WITHIN
 
 
 def stream_left(run: Run | None, run_id: str, wires: Wiring) -> int | None:
@@ -265,9 +308,17 @@ def failure_of(raised: Mapping[str, Any] | None) -> Failure | None:
     error = str(raised.get("error") or "Unknown")
     if error in {"States.Timeout", "Sandbox.Timedout"}:
         cause = cause or "it did not finish in its time"
-    return Failure(step=str(raised.get("step") or "Run"), error=error, cause=cause[:1000] or "no cause was told")
+    return Failure(step=str(raised.get("step") or WHOLE_RUN), error=error, cause=cause[:1000] or "no cause was told")
 
 
 def failed(raised: Mapping[str, Any]) -> Failure:
     """The failure in a machine's ``{step, error, cause}``, where there is one for sure."""
-    return failure_of(raised) or Failure(step="Run", error="Unknown", cause="no cause was told")
+    return failure_of(raised) or Failure(step=WHOLE_RUN, error="Unknown", cause="no cause was told")
+
+
+def located(failure: Failure, run_id: str, wires: Wiring) -> Failure:
+    """A failure of the run as a whole as one of the step that was under way: the first that began and did not end."""
+    if failure.step != WHOLE_RUN:
+        return failure
+    under_way = [step.name for step in wires.table.get(run_id).steps if step.status == "RUNNING"]
+    return failure.model_copy(update={"step": under_way[0]}) if under_way else failure

@@ -105,13 +105,19 @@ def _sweep_run(run_id: str, wires: Wiring, swept: Sweep) -> None:
 
 
 def clean_up_after(detail: dict[str, Any], wires: Wiring) -> dict[str, Any]:
-    """Answer *Step Functions Execution Status Change*: clean up behind an execution that did not close its run."""
+    """Answer *Step Functions Execution Status Change*: clean up behind an execution that did not close its run.
+
+    One that did, and had to leave its stream behind, gets it deleted after all.
+    """
     run_id, status = str(detail["name"]), str(detail["status"])
     run = wires.table.head(run_id)
-    if run is not None and run.status is Status.CLOSED:
+    closed = run is not None and run.status is Status.CLOSED
+    if run is not None and closed and (run.resources_left == 0 or (run.spec.keep and run.failure is None)):
         return {"run_id": run_id, "cleaned_up": False}
     _delete_at_once(run_id, wires)
-    wires.cleanup_machine.start(run_id[:80], cleanup_input(run_id, status, detail.get("cause")))
+    if not closed:
+        document = cleanup_input(run_id, status, detail.get("cause"), detail.get("error"))
+        wires.cleanup_machine.start(run_id[:80], document)
     return {"run_id": run_id, "cleaned_up": True}
 
 
@@ -127,8 +133,11 @@ def _delete_at_once(run_id: str, wires: Wiring) -> None:
         logger().warning("stream %s is left to the clean-up: %s", name, error.detail)
 
 
-def cleanup_input(run_id: str, status: str, cause: str | None) -> dict[str, Any]:
+def cleanup_input(run_id: str, status: str, cause: str | None, error: str | None = None) -> dict[str, Any]:
     """The input of the clean-up machine: the run, and what ended it, as the machine's own failures are told."""
-    error = {"ABORTED": "Stopped", "TIMED_OUT": "TimedOut"}.get(status, status)
+    known = {"ABORTED": "Stopped", "TIMED_OUT": "TimedOut"}
     told = cause or f"the execution ended as {status}"
-    return {"run_id": run_id, "failure": {"step": "Run", "error": error, "cause": told}}
+    return {
+        "run_id": run_id,
+        "failure": {"step": "Run", "error": known.get(status) or error or status, "cause": told},
+    }

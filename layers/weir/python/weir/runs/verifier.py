@@ -14,7 +14,7 @@ from weir.analysis.histogram import Histogram
 from weir.analysis.rates import RateSeries
 from weir.runs.envelope import HEADER_BYTES, MAGIC, unpack_from
 from weir.runs.ledger import Ledger
-from weir.streams.aggregation import deaggregate, is_aggregated
+from weir.streams.aggregation import deaggregate
 from weir.streams.kinesis import RawRecord
 
 
@@ -27,6 +27,7 @@ class ShardState:
     records: int = 0
     bytes: int = 0
     arrivals: RateSeries = field(default_factory=RateSeries)
+    arrival_bytes: RateSeries = field(default_factory=RateSeries)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able state."""
@@ -36,12 +37,14 @@ class ShardState:
             "records": self.records,
             "bytes": self.bytes,
             "arrivals": self.arrivals.to_dict(),
+            "arrival_bytes": self.arrival_bytes.to_dict(),
         }
 
     @classmethod
     def from_dict(cls, state: Mapping[str, Any]) -> "ShardState":
         """The state of a checkpoint."""
-        return cls(**{**state, "arrivals": RateSeries.from_dict(state["arrivals"])})
+        series = {name: RateSeries.from_dict(state[name]) for name in ("arrivals", "arrival_bytes")}
+        return cls(**{**state, **series})
 
 
 @dataclass(slots=True)
@@ -67,19 +70,37 @@ class ReaderState:
     finished: bool = False
 
     def enter(self, shard: ShardState, tag: bytes, records: Iterable[RawRecord], read_at: float) -> None:
-        """Enter one batch of a shard, read at epoch second ``read_at``. The hot path: once for every record."""
-        ledger, read_us = self.ledger, int(read_at * 1_000_000)
+        """Enter one batch of a shard, read at epoch second ``read_at``."""
+        users: list[tuple[str, bytes, float]] = []
+        arrivals: list[float] = []
+        second_bytes: dict[int, int] = {}
+        for _, key, data, arrived_at in records:
+            size = len(data) + (len(key) if key.isascii() else len(key.encode()))
+            second = int(arrived_at)
+            second_bytes[second] = second_bytes.get(second, 0) + size
+            shard.bytes += size
+            arrivals.append(arrived_at)
+            if data.startswith(MAGIC):
+                users.append((key, data, arrived_at))
+            else:
+                # An aggregate's user records; a record that is none comes back as itself.
+                users.extend((user_key, user_data, arrived_at) for user_key, _, user_data in deaggregate(data, key))
+        for second, size in second_bytes.items():
+            shard.arrival_bytes.add(second, size)
+        shard.records += len(arrivals)
+        shard.arrivals.add_many(arrivals)
+        self._enter_users(tag, users, int(read_at * 1_000_000))
+
+    def _enter_users(self, tag: bytes, users: Iterable[tuple[str, bytes, float]], read_us: int) -> None:
+        """Account for user records: (partition key, data, arrival). The hot path: once for every record."""
+        ledger = self.ledger
         latencies: list[int] = []
         arrival_latencies: list[int] = []
-        arrivals: list[float] = []
         slice_at, nexts = -1, {}
-        fresh = size = count = 0
-        for _, key, data, arrived_at in records:
-            count += 1
-            size += len(data) + (len(key) if key.isascii() else len(key.encode()))
-            arrivals.append(arrived_at)
+        fresh = 0
+        for key, data, arrived_at in users:
             if not data.startswith(MAGIC) or len(data) < HEADER_BYTES:
-                self._enter_other(tag, key, data, arrived_at, latencies, arrival_latencies, read_us)
+                self.foreign += 1
                 continue
             _, its_tag, slice_index, sequence, produced_us, crc = unpack_from(data)
             if its_tag != tag:
@@ -97,38 +118,7 @@ class ReaderState:
             latencies.append(read_us - produced_us)
             arrival_latencies.append(int(arrived_at * 1_000_000) - produced_us)
         ledger.unique += fresh
-        shard.records += count
-        shard.bytes += size
-        shard.arrivals.add_many(arrivals)
         self._measure(latencies, arrival_latencies)
-
-    def _enter_other(
-        self,
-        tag: bytes,
-        key: str,
-        data: bytes,
-        arrived_at: float,
-        latencies: list[int],
-        arrival_latencies: list[int],
-        read_us: int,
-    ) -> None:
-        """An aggregated record, whose user records are entered each; or one that is not the run's."""
-        if not is_aggregated(data):
-            self.foreign += 1
-            return
-        for user_key, _, user_data in deaggregate(data, key):
-            if not user_data.startswith(MAGIC) or len(user_data) < HEADER_BYTES:
-                self.foreign += 1
-                continue
-            _, its_tag, slice_index, sequence, produced_us, crc = unpack_from(user_data)
-            if its_tag != tag:
-                self.foreign += 1
-                continue
-            if zlib.crc32(user_data[HEADER_BYTES:]) != crc:
-                self.corrupted += 1
-            if self.ledger.add(slice_index, user_key, sequence):
-                latencies.append(read_us - produced_us)
-                arrival_latencies.append(int(arrived_at * 1_000_000) - produced_us)
 
     def _measure(self, latencies: list[int], arrival_latencies: list[int]) -> None:
         if latencies and min(latencies) < 0:

@@ -8,6 +8,7 @@ WeirError
 ├── Conflict 409              the state of the thing forbids it (now)
 ├── PreconditionFailed 412    If-Match did not match
 ├── PayloadTooLarge 413
+├── UnsupportedMediaType 415  the body is not JSON
 ├── Invalid 422               readable, but a field is wrong
 ├── TooManyRequests 429       a quota or rate; carries retry_after
 ├── UpstreamFailed 502        AWS refused us, and the caller can't mend it
@@ -92,6 +93,12 @@ class PayloadTooLarge(WeirError):
     """The body passes a limit."""
 
     status, slug, title = 413, "payload-too-large", "Payload too large"
+
+
+class UnsupportedMediaType(WeirError):
+    """The body is of a content type that the route does not take."""
+
+    status, slug, title = 415, "unsupported-media-type", "Unsupported media type"
 
 
 class Invalid(WeirError):

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from weir.runtime.errors import Forbidden, NotFound, WeirError
+from weir.runtime.errors import Forbidden, NotFound, UnsupportedMediaType, WeirError
 from weir.runtime.observability import emit, logger, traced
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 PROBLEM = "application/problem+json"
 PROBLEM_TYPE = "https://weir.dev/problems/"
+SEND_JSON = "Send the body as application/json."
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 
@@ -172,16 +173,29 @@ def entry(app: "APIGatewayRestResolver") -> Callable[[dict[str, Any], Any], dict
         log = logger()
         log.append_keys(request_id=known_as, caller=principal(event).sub)
         try:
-            result: dict[str, Any] = app.resolve(event, context)
+            result: dict[str, Any] = _not_json(event) or app.resolve(event, context)
         except Exception:
             log.exception("the resolver failed")
-            body = json.dumps(problem(_internal(), event))
-            result = {"statusCode": 500, "multiValueHeaders": {"Content-Type": [PROBLEM]}, "body": body}
+            result = _unresolved(_internal(), event)
         result.setdefault("multiValueHeaders", {})["X-Request-Id"] = [known_as]
         _measure(event, int(result["statusCode"]), time.perf_counter() - started)
         return result
 
     return traced(handler)
+
+
+def _not_json(event: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The 415 for a body that is no JSON by its own word: the resolver would try to read forms, and fails on some."""
+    kind = header(event, "content-type")
+    if not event.get("body") or not kind or kind.strip().lower().startswith("application/json"):
+        return None
+    return _unresolved(UnsupportedMediaType(SEND_JSON), event)
+
+
+def _unresolved(error: WeirError, event: Mapping[str, Any]) -> dict[str, Any]:
+    """The problem as API Gateway takes it, where the resolver has no part in the answer."""
+    body = json.dumps(problem(error, event))
+    return {"statusCode": error.status, "multiValueHeaders": {"Content-Type": [PROBLEM]}, "body": body}
 
 
 def _identified(event: dict[str, Any], known_as: str) -> dict[str, Any]:

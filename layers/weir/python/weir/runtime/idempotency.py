@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from weir.runtime import aws
-from weir.runtime.errors import BadRequest, Conflict, Invalid
+from weir.runtime.errors import BadRequest, Conflict, FieldError, Invalid
 from weir.runtime.settings import settings
 
 KEPT_SECONDS = 24 * 3600
@@ -80,7 +80,8 @@ def once(
     except (failed.IdempotencyAlreadyInProgressError, failed.IdempotencyInconsistentStateError) as error:
         raise Conflict("A request with this Idempotency-Key is still at work; try again.", retry_after=1) from error
     except failed.IdempotencyValidationError as error:
-        raise Invalid("This Idempotency-Key came before with another body; use a new key.") from error
+        told = "came before with another body; use a new key"
+        raise Invalid(f"This Idempotency-Key {told}.", errors=[FieldError("Idempotency-Key", told)]) from error
     except failed.IdempotencyPersistenceLayerError as error:
         cause = error.__cause__ or error
         raise aws.translate(cause if isinstance(cause, Exception) else error, "checking the key") from error

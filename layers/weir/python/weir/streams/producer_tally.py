@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from itertools import repeat
 
 from weir.streams.entries import Entry, PutTally, ShardTally, Stopped
-from weir.streams.producer_packer import members
+from weir.streams.producer_packer import member_count
 
 PAYLOAD_UNIT_BYTES = 25_600
 """What a provisioned put is billed by: https://aws.amazon.com/kinesis/data-streams/pricing/"""
@@ -25,7 +25,7 @@ class Counts:
 
     def entries_in(self, sent: Sequence[Entry]) -> int:
         """How many of the caller's entries these are."""
-        return sum(len(members(entry)) for entry in sent) if self._aggregated else len(sent)
+        return sum(map(member_count, sent)) if self._aggregated else len(sent)
 
     def add_accepted(self, sent: Sequence[Entry], shard_ids: Sequence[str]) -> None:
         """Entries as they were sent, and the shards that they went to."""

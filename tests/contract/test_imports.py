@@ -1,0 +1,104 @@
+"""What each handler may load when it is imported: a cold start pays for every module, asked for or not.
+
+Each handler is imported in a process of its own, with the environment that the template gives it. What is loaded later,
+on first use, is free to every request that does not need it.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from functools import lru_cache
+
+import pytest
+
+from tests.contract import stack
+
+PROBE = "import json, sys; before = set(sys.modules); import {}; print(json.dumps(sorted(set(sys.modules) - before)))"
+PYDANTIC = {"annotated_types", "pydantic", "pydantic_core", "typing_extensions", "typing_inspection"}
+RESOLVER = {"aws_lambda_powertools", "jmespath", "botocore"}
+"""The HTTP resolver and what it loads itself; of botocore nothing but its version."""
+
+THIRD_PARTY = {
+    "HealthFunction": set(),  # liveness is answered out of the standard library
+    "StreamsFunction": PYDANTIC | RESOLVER,
+    "RunsFunction": PYDANTIC | RESOLVER,
+    "StreamSettleFunction": PYDANTIC,
+    "RunControlFunction": PYDANTIC,
+    "RunInsertFunction": PYDANTIC,
+    "RunVerifyFunction": PYDANTIC,
+    "RunEventsFunction": PYDANTIC,
+    "SweeperFunction": PYDANTIC,
+}
+NEVER = {
+    *("boto3", "botocore.session", "botocore.client", "botocore.endpoint", "urllib3", "aws_xray_sdk", "yaml"),
+    *("aws_lambda_powertools.utilities.idempotency", "aws_lambda_powertools.utilities.parser"),
+    *("moto", "jsonschema", "multiprocessing"),
+}
+"""Clients are made on first use; traces and replays are loaded where there are any."""
+
+FOR_THE_REPORT = ("weir.runs.report", "weir.analysis.rules", "weir.analysis.findings")
+each_function = pytest.mark.parametrize("function", THIRD_PARTY)
+
+
+@lru_cache(maxsize=32)
+def loaded(function: str, module: str = "handler") -> frozenset[str]:
+    """The modules that importing a module loads, in the environment of a function."""
+    folder = stack.ROOT / "functions" / stack.folder(function)
+    environment = stack.environment(function) | {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": os.pathsep.join([str(folder), str(stack.ROOT / "layers/weir/python")]),
+        "AWS_REGION": stack.REGION,
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", PROBE.format(module)],
+        env=environment,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return frozenset(json.loads(done.stdout))
+
+
+def roots(modules: frozenset[str]) -> set[str]:
+    """The top-level names of third-party modules."""
+    own = {"handler", "health_routes", "weir", *sys.stdlib_module_names}
+    return {name.split(".")[0] for name in modules if not name.startswith("_sysconfigdata")} - own
+
+
+def test_every_function_has_a_contract() -> None:
+    assert set(THIRD_PARTY) == set(stack.functions())
+
+
+@each_function
+def test_a_handler_loads_the_third_party_code_that_it_may_and_no_other(function: str) -> None:
+    assert roots(loaded(function)) == THIRD_PARTY[function]
+
+
+@each_function
+def test_a_handler_makes_no_client_and_loads_nothing_for_later(function: str) -> None:
+    assert not loaded(function) & NEVER
+
+
+@pytest.mark.parametrize("function", ["RunsFunction", "RunInsertFunction", "RunVerifyFunction", "RunEventsFunction"])
+def test_only_the_step_that_closes_a_run_loads_what_makes_reports(function: str) -> None:
+    assert not [name for name in loaded(function) if name.startswith(FOR_THE_REPORT)]
+
+
+def test_liveness_loads_of_ours_only_what_answers_it() -> None:
+    own = {name for name in loaded("HealthFunction") if name.startswith("weir")}
+    assert own == {
+        *("weir", "weir.health", "weir.health.liveness", "weir.runtime", "weir.runtime.errors"),
+        *("weir.runtime.http", "weir.runtime.observability", "weir.runtime.settings"),
+    }
+
+
+def test_readiness_loads_neither_pydantic_nor_a_client() -> None:
+    assert not roots(loaded("HealthFunction", "health_routes")) & {"pydantic", "pydantic_core"}
+    assert not loaded("HealthFunction", "health_routes") & NEVER
+
+
+def test_a_module_that_is_loaded_is_seen() -> None:
+    assert loaded("HealthFunction", "yaml") & NEVER == {"yaml"}

@@ -1,0 +1,115 @@
+"""Whatever is sent: no failure of Weir's own, every refusal a problem of the documented shape, nothing undocumented.
+
+Inputs are made from the OpenAPI document (schemathesis), good ones and bad ones, and sent to the handlers in this
+process. The drawing is seeded, so that a failure comes again.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, settings
+from schemathesis.checks import CheckContext
+from schemathesis.core.transport import Response
+from schemathesis.specs.openapi import checks
+
+from tests.contract.account import Account, account, client
+from tests.contract.gateway import NO_ROUTE, Gateway
+
+gateway = Gateway()
+schema = schemathesis.openapi.from_wsgi("/openapi.json", gateway)
+STREAM, RUN = "orders", "20261121t120000-9f86d081"
+UNTOLD = {415}
+"""What the resolver itself answers to a request that is no request of the route's, told under ``default``."""
+
+drawn = settings(
+    max_examples=20,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    phases=(Phase.explicit, Phase.generate),
+    suppress_health_check=list(HealthCheck),
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def behind() -> Iterator[Account]:
+    with account() as made:
+        gateway.account = made
+        yield made
+        gateway.account = None
+
+
+def documented(context: CheckContext, response: Response, case: schemathesis.Case) -> None:
+    """Only documented answers; 5xx of health alone, which tells of others' failures."""
+    path = case.operation.path
+    if response.status_code >= 500:
+        assert path.startswith("/health"), response.text
+        assert response.status_code == 503, response.text
+    told = {status for status in case.operation.definition.raw["responses"] if status != "default"}
+    assert response.status_code in UNTOLD or str(response.status_code) in told, response.text
+    if response.status_code >= 400 and not (path.startswith("/health") and response.status_code == 503):
+        assert response.headers["content-type"] == ["application/problem+json"]
+        problem = response.json()
+        assert problem["status"] == response.status_code
+        assert bool(problem.get("errors")) or response.status_code != 422
+
+
+HELD = [
+    documented,
+    checks.content_type_conformance,
+    checks.response_headers_conformance,
+    checks.response_schema_conformance,
+]
+
+
+def hold(case: schemathesis.Case) -> None:
+    response = case.call()
+    if response.headers.get("x-amzn-errortype") != [NO_ROUTE]:  # else it never came to a function
+        case.validate_response(response, checks=HELD)
+
+
+@schema.parametrize()
+@drawn
+def test_any_input_is_answered_as_documented(case: schemathesis.Case) -> None:
+    hold(case)
+
+
+@schema.include(path_regex=r"\{name\}").parametrize()
+@drawn
+def test_any_input_about_a_stream_that_is_there_is_answered_as_documented(case: schemathesis.Case) -> None:
+    # Given a stream of Weir's
+    make_stream()
+
+    # When it is asked about, changed, written to, deleted
+    case.path_parameters = {"name": STREAM}
+    hold(case)
+
+
+@schema.include(path_regex=r"\{run_id\}").parametrize()
+@drawn
+def test_any_input_about_a_run_that_is_there_is_answered_as_documented(
+    case: schemathesis.Case, a_run: dict[str, Any]
+) -> None:
+    case.path_parameters = {"run_id": RUN}
+    hold(case)
+
+
+def make_stream() -> None:
+    kinesis = client("kinesis")
+    if STREAM not in kinesis.list_streams()["StreamNames"]:
+        kinesis.create_stream(StreamName=STREAM, ShardCount=2)
+        tags = {"weir:managed": "true", "weir:expires-at": "2099-01-01T00:00:00Z", "weir:owner": "anonymous"}
+        kinesis.add_tags_to_stream(StreamName=STREAM, Tags=tags)
+
+
+@pytest.fixture(scope="module")
+def a_run(behind: Account) -> Any:
+    event = {
+        "step": "plan",
+        "run_id": RUN,
+        "spec": {"load": {"records": 10}},
+        "execution_arn": f"arn:aws:states:eu-west-1:123456789012:execution:weir-run:{RUN}",
+    }
+    return behind.call("RunControlFunction", event)

@@ -1,0 +1,33 @@
+"""The fault matrix: every AWS call of a run, of the clean-up behind it and of the sweep, made to fail in every way.
+
+However a call fails, the run's stream is gone at the end, the verdict is true by an oracle that never asks the code
+under test, the step and the cause are named, and no other stream is touched.
+"""
+
+import pytest
+
+from tests.faults.claims import expected_verdicts, lies, needs_the_sweeper, unnamed
+from tests.faults.matrix import Case, cases
+from tests.faults.outcome import play
+
+
+@pytest.mark.parametrize("case", cases(), ids=str)
+def test_a_fault(case: Case) -> None:
+    # Given a run in which one AWS call fails, once or from then on; When it and all that follows has come to rest
+    outcome = play(case)
+
+    # Then the fault was met
+    assert outcome.struck
+
+    # And the stream is gone, the run closed, and nothing else was touched
+    assert not outcome.last.stream_exists
+    assert outcome.last.closed or (outcome.last.item is None and case.fault.place.state == "Plan")
+    assert outcome.disturbed == []
+
+    # And without the sweeper's help, unless what deletes and closes at once is itself what stays broken
+    assert outcome.first.settled or needs_the_sweeper(case)
+
+    # And what Weir says is so, and names what broke
+    assert lies(outcome) == []
+    assert unnamed(case, outcome.last) == []
+    assert outcome.last.verdict in expected_verdicts(case) or outcome.last.item is None

@@ -1,0 +1,60 @@
+"""What the tests of runs share: the real table and bucket adapters on moto, made once for a module."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import botocore.session
+import pytest
+from moto import mock_aws
+
+from tests.unit.runs.fakes import REGION
+from weir.runs.bucket import RunsBucket
+from weir.runs.table import RunsTable
+from weir.runtime import settings
+
+BOTOCORE = botocore.session.Session()
+"""One session for all modules, because reading the service models takes longest."""
+
+
+@pytest.fixture(scope="module")
+def aws() -> Iterator[dict[str, Any]]:
+    """Clients by service, inside moto."""
+    with pytest.MonkeyPatch.context() as patch, mock_aws():
+        patch.setenv("AWS_ACCESS_KEY_ID", "a")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "b")
+        settings.forget()
+        yield {name: BOTOCORE.create_client(name, region_name=REGION) for name in ("dynamodb", "s3")}
+    settings.forget()
+
+
+@pytest.fixture(scope="module")
+def table(aws: dict[str, Any]) -> RunsTable:
+    """The runs table, keyed and indexed as the template says."""
+    attributes = ("pk", "sk", "list", "open", "at")
+    listed = ["owner", "status", "created_at", "ended_at", "stream_name", "verdict", "reasons"]
+
+    def schema(first: str, second: str) -> list[dict[str, str]]:
+        return [{"AttributeName": first, "KeyType": "HASH"}, {"AttributeName": second, "KeyType": "RANGE"}]
+
+    aws["dynamodb"].create_table(
+        TableName="runs",
+        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in attributes],
+        KeySchema=schema("pk", "sk"),
+        BillingMode="PAY_PER_REQUEST",
+        GlobalSecondaryIndexes=[
+            {
+                "IndexName": "listing",
+                "KeySchema": schema("list", "at"),
+                "Projection": {"ProjectionType": "INCLUDE", "NonKeyAttributes": listed},
+            },
+            {"IndexName": "open", "KeySchema": schema("open", "at"), "Projection": {"ProjectionType": "KEYS_ONLY"}},
+        ],
+    )
+    return RunsTable(aws["dynamodb"], "runs")
+
+
+@pytest.fixture(scope="module")
+def bucket(aws: dict[str, Any]) -> RunsBucket:
+    """The runs bucket."""
+    aws["s3"].create_bucket(Bucket="runs", CreateBucketConfiguration={"LocationConstraint": REGION})
+    return RunsBucket(aws["s3"], "runs")

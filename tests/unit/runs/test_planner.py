@@ -1,0 +1,212 @@
+"""The plan: known answers worked out by hand, bounds that records don't move, and refusals."""
+
+import math
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from weir.runs.models import RunPlan, RunSpec
+from weir.runs.planner import SourceSize, make_plan
+from weir.runtime.errors import Invalid
+from weir.runtime.settings import Settings
+
+CONF = Settings(worker_records_per_second=10_000, worker_memory_mb=1024, max_run_cost_usd="1000")
+
+
+def planned(source: SourceSize | None = None, conf: Settings = CONF, **spec: Any) -> RunPlan:
+    document = {"max_cost": 500, "expires_in": 86_400, **spec}
+    return make_plan(RunSpec.model_validate(document), source, conf)
+
+
+def test_as_fast_as_two_shards_take_small_records() -> None:
+    # Given 100,000 records of 256 bytes, keys of 8, on 2 shards
+    plan = planned(stream={"shards": 2}, load={"records": 100_000})
+    # Then records are the tighter quota: 2 x 1,000 a second (bytes would allow 2 x 1,048,576 / 264 = 7,943)
+    assert (plan.rate, plan.seconds) == (2_000, 50)
+    # and one writer of 10,000 a second and one reader of four shards do; 24 transitions and 3 for each of them
+    assert (plan.workers, plan.readers, plan.state_transitions) == (1, 1, 30)
+    assert plan.bytes_total == 25_600_000
+    # and it costs, at the prices of us-east-1: two shard-hours, and 100,000 payload units
+    lines = {line["item"]: line["usd"] for line in plan.cost_lines}
+    assert lines["shard-hours"] == "0.03"
+    assert lines["PUT payload units"] == "0.0014"
+    # and (1 + 1) x (50 + 3) + 8 = 114 s of a GB, 14 requests: 114 x 0.0000133334
+    assert lines["duration"] == "0.0015200076"
+    assert lines["state transitions"] == "0.00075"
+    total = sum(Decimal(line["usd"]) for line in plan.cost_lines)
+    assert Decimal(plan.cost_usd) == total
+    assert plan.warnings == ()
+
+
+def test_as_fast_as_bytes_allow_large_records() -> None:
+    # Given records of 10,232 bytes and keys of 8: 1,048,576 / 10,240 = 102.4 a second and shard
+    plan = planned(stream={"shards": 5}, load={"records": 5_120, "bytes": 10_232})
+    assert plan.rate == pytest.approx(512)
+    assert plan.seconds == pytest.approx(10)
+    assert plan.readers == 2
+
+
+def test_on_demand_begins_with_four_shards() -> None:
+    plan = planned(stream={"mode": "ON_DEMAND"}, load={"records": 8_000})
+    assert (plan.rate, plan.seconds, plan.readers) == (4_000, 2, 1)
+
+
+def test_a_rate_with_bursts_counts_them() -> None:
+    # Given 100 a second, and for 2 of every 10 seconds five times that: 100 x (1 + 0.2 x 4) = 180
+    burst = {"every_seconds": 10, "length_seconds": 2, "factor": 5}
+    plan = planned(load={"records": 1_800, "rate": 100, "burst": burst})
+    assert plan.rate == pytest.approx(180)
+    assert plan.seconds == pytest.approx(10)
+
+
+def test_a_rate_above_the_quota_takes_as_long_as_the_stream_does_and_warns() -> None:
+    # Given 5,000 a second on a shard that takes 1,000
+    plan = planned(load={"records": 10_000, "rate": 5_000})
+    # Then it takes 10 s, not 2
+    assert plan.seconds == pytest.approx(10)
+    assert "expect throttling" in plan.warnings[0]
+    assert "1,000" in plan.warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("keys", "rate"),
+    [
+        ({"count": 100}, 10_000),
+        ({"count": 3}, 3_000),
+        ({"distribution": "single"}, 1_000),
+        # 1 + 1/2 + ... + 1/4 = 25/12, so the first key has 48 % of the records, and its shard is full at 1,000 / 0.48
+        ({"count": 4, "distribution": "zipf", "exponent": 1}, 1_000 * 25 / 12),
+    ],
+)
+def test_hot_keys_leave_shards_idle(keys: dict[str, Any], rate: float) -> None:
+    assert planned(stream={"shards": 10}, load={"records": 1_000, "keys": keys}).rate == pytest.approx(rate)
+
+
+def test_aggregated_records_are_bounded_by_bytes() -> None:
+    # Given 100-byte records (108 with keys), packed by 51,200 / 108 = 474: bytes allow 1,048,576 / 108 = 9,709
+    plan = planned(load={"records": 9_709, "bytes": 100, "aggregated": True})
+    assert plan.rate == pytest.approx(1_048_576 / 108)
+
+
+def test_writers_that_are_too_few_take_longer_and_it_is_told() -> None:
+    # Given 30 shards (30,000 a second) and one writer of 10,000
+    plan = planned(stream={"shards": 30}, load={"records": 60_000, "workers": 1})
+    assert (plan.workers, plan.rate, plan.seconds) == (1, 10_000, 6)
+    assert "1 writers" in plan.warnings[0]
+
+
+def test_writers_follow_the_rate_and_never_outnumber_records() -> None:
+    assert planned(stream={"shards": 30}, load={"records": 60_000}).workers == 3
+    assert planned(load={"records": 3, "workers": 100}).workers == 3
+
+
+def test_lines_that_were_counted_are_planned_as_they_are() -> None:
+    # Given 1,000 inline lines of 64 bytes each, and the header of 36
+    source = {"source": {"type": "inline", "lines": ["x"]}}
+    plan = planned(SourceSize(64_000, 1_000), load=source)
+    assert (plan.records, plan.source_bytes, plan.bytes_total) == (1_000, 64_000, 100_000)
+    assert plan.seconds == 1
+
+
+def test_lines_that_nobody_has_counted_are_unknown_and_guessed_at() -> None:
+    # Given 1.5 MB in S3: guessed at 150 bytes a line
+    plan = planned(SourceSize(1_500_000, None), load={"source": {"type": "s3", "key": "sources/a"}})
+    assert plan.records is None
+    assert plan.source_bytes == 1_500_000
+    assert plan.seconds == 10
+
+
+def test_a_billion_records_change_only_how_many_work() -> None:
+    # Given a million records a second, for a thousand times as many records
+    million = planned(stream={"shards": 1_000}, load={"records": 10**6, "keys": {"count": 10_000}})
+    billion = planned(stream={"shards": 1_000}, load={"records": 10**9, "keys": {"count": 10_000}})
+    # Then payloads are the same, and steps grow with invocations of ten minutes
+    assert billion.largest_state_payload_bytes == million.largest_state_payload_bytes < 256 * 1024
+    assert (billion.seconds, billion.workers, billion.readers) == (1_000, 100, 250)
+    assert million.state_transitions == 24 + (100 + 250) * 1 * 3
+    assert billion.state_transitions == 24 + (100 + 250) * 2 * 3 < 25_000
+
+
+@given(st.integers(1, 10**12), st.integers(1, 10_000), st.integers(1, 1_000), st.booleans())
+@hypothesis_settings(deadline=None)
+def test_payload_and_steps_are_bounded_for_any_number_of_records(
+    records: int, shards: int, workers: int, aggregated: bool
+) -> None:
+    # Given any load / When planned at any price / Then it is refused, or its payload fits and its work is finite
+    conf = Settings(max_run_cost_usd="999999999")
+    load = {"records": records, "workers": workers, "aggregated": aggregated}
+    spec = RunSpec.model_validate(
+        {"stream": {"shards": shards}, "load": load, "max_cost": 10_000, "expires_in": 86_400}
+    )
+    try:
+        plan = make_plan(spec, None, conf)
+    except Invalid as error:
+        assert error.errors
+        return
+    assert plan.largest_state_payload_bytes < 256 * 1024
+    assert plan.workers <= min(workers, records)
+    assert plan.readers == math.ceil(shards / 4)
+    loops = math.ceil(plan.seconds / 600) or 1
+    assert plan.state_transitions == 24 + (plan.workers + plan.readers) * loops * 3
+
+
+@given(
+    st.integers(1, 10**12),
+    st.none() | st.floats(0.001, 10**7),
+    st.integers(36, 1_000_000),
+    st.sampled_from(["uniform", "zipf", "single"]),
+    st.booleans(),
+)
+@hypothesis_settings(deadline=None)
+def test_any_spec_is_planned_or_refused_with_a_field(
+    records: int, rate: float | None, size: int, distribution: str, aggregated: bool
+) -> None:
+    load = {"records": records, "rate": rate, "bytes": size, "aggregated": aggregated}
+    spec = RunSpec.model_validate({"load": {**load, "keys": {"distribution": distribution}}})
+    try:
+        plan = make_plan(spec, None, CONF)
+    except Invalid as error:
+        assert {one.field for one in error.errors} <= {"max_cost", "expires_in"}
+    else:
+        assert plan.seconds <= spec.expires_in
+        assert Decimal(plan.cost_usd) <= spec.max_cost
+        assert rate is None or plan.rate <= rate
+
+
+def test_over_its_own_budget() -> None:
+    with pytest.raises(Invalid) as caught:
+        planned(load={"records": 100_000}, max_cost="0.01")
+    (field,) = caught.value.errors
+    assert field.field == "max_cost"
+    assert "the run's max_cost of $0.01" in caught.value.detail
+    assert Decimal(caught.value.members["estimated_cost_usd"]) > Decimal("0.015")
+
+
+def test_over_the_stages_budget() -> None:
+    conf = Settings(max_run_cost_usd="0.01")
+    with pytest.raises(Invalid, match="WEIR_MAX_RUN_COST_USD"):
+        planned(load={"records": 100_000}, conf=conf)
+
+
+def test_exactly_the_budget_is_not_over_it() -> None:
+    cost = planned(load={"records": 100_000}).cost_usd
+    assert planned(load={"records": 100_000}, max_cost=cost).cost_usd == cost
+
+
+def test_a_stream_that_would_expire_before_all_is_written() -> None:
+    # Given 300 s, of which 90 go to create, read and delete, and 210 are needed and one more
+    assert planned(load={"records": 210_000}, expires_in=300).seconds == 210
+    with pytest.raises(Invalid) as caught:
+        planned(load={"records": 211_000}, expires_in=300)
+    assert caught.value.errors == (("expires_in", "at least 301 s"),)
+
+
+def test_a_load_that_one_key_makes_slow_is_refused_for_its_time() -> None:
+    # Given what ten shards take in 30 s, but all of one key
+    load = {"records": 300_000, "keys": {"distribution": "single"}}
+    with pytest.raises(Invalid, match="expire"):
+        planned(stream={"shards": 10}, load=load, expires_in=300)

@@ -1,0 +1,477 @@
+"""A reader of a run: it follows the writers to their end, through reshards and failures, and knows when it is done."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+
+from tests.unit.runs.fakes import Died, Log, run_of, shard, spec_of, stored
+from tests.unit.streams.fakes import FakeTime, expired
+from weir.runs.bucket import RunsBucket, part_key
+from weir.runs.envelope import run_tag, seal
+from weir.runs.models import Failure, Run
+from weir.runs.reading import QUIET_ROUNDS, Outcome, Reading, Writers, writers_of
+from weir.runs.table import PartState, RunsTable, TakenOver
+from weir.runs.verifier import ReaderState
+from weir.runtime.errors import Timeout, TooManyRequests, Unavailable
+from weir.streams.aggregation import aggregate
+from weir.streams.entries import Entry
+from weir.streams.errors import StreamNotFound
+
+FIRST, SECOND, THIRD = (f"shardId-{number:012d}" for number in range(3))
+
+
+class Bench:
+    """One reader, on a stream of which the test plays the writers."""
+
+    def __init__(self, table: RunsTable, bucket: RunsBucket, shards: int = 1, **spec: Any) -> None:
+        self.table, self.bucket = table, bucket
+        self.run: Run = stored(table, run_of(spec_of(stream={"shards": shards}, **spec)))
+        self.time = FakeTime()
+        self.log = Log(self.time)
+        self.log.stream(self.run, shards)
+        self.written: dict[str, int] = {}
+        self.out_of_time = False
+        self.claim = table.claim(self.run.run_id, "SLICE", 0, self.run.expires_at)
+
+    def write(self, sequences: Sequence[int], shard_id: str = FIRST, key: str = "k", **changes: Any) -> None:
+        """The writer puts records and has them accepted."""
+        for sequence in sequences:
+            now = self.time.clock().epoch()
+            data = seal(changes.get("tag", run_tag(self.run.run_id)), 0, sequence, int(now * 1e6), b"payload")
+            self.log.put(self.run.stream_name, shard_id, key, changes.get("data", data))
+            self.written[shard_id] = self.written.get(shard_id, 0) + int(changes.get("counts", True))
+
+    def told(self, *, done: bool) -> None:
+        """The writer tells what it has had accepted."""
+        shards = {shard_id: [count, 0, 0] for shard_id, count in self.written.items()}
+        self.table.tell(self.run.run_id, "SLICE", self.claim, {"shards": shards}, saved=done, done=done)
+
+    def reading(self, index: int = 0, readers: int = 1) -> Reading:
+        return Reading(
+            run=self.run,
+            index=index,
+            readers=readers,
+            kinesis=self.log,
+            table=self.table,
+            bucket=self.bucket,
+            clock=self.time.clock(),
+            deadline=lambda: self.out_of_time,
+        )
+
+    def read(self, seconds: float = 800.0, **which: int) -> Outcome:
+        return self.reading(**which).read(self.time.seconds + seconds)
+
+    def part(self, index: int = 0) -> PartState:
+        return next(part for part in self.table.parts(self.run.run_id, "READER") if part.index == index)
+
+    def state(self, index: int = 0) -> ReaderState:
+        key = part_key(self.run.run_id, "READER", index, self.part(index).checkpoint)
+        return ReaderState.from_dict(self.bucket.load(key))
+
+
+@pytest.fixture
+def bench(table: RunsTable, bucket: RunsBucket) -> Callable[..., Bench]:
+    return lambda **changes: Bench(table, bucket, **changes)
+
+
+def test_all_is_read_and_the_end_is_known_at_once(bench: Callable[..., Bench]) -> None:
+    # Given writers that are done
+    b = bench(shards=2)
+    b.write(range(300))
+    b.write(range(200), SECOND, "l")
+    b.told(done=True)
+    # When read / Then it is done within a second or so, without waiting for more
+    assert b.read() == Outcome(True, 0)
+    assert b.time.seconds < 2
+    state = b.state()
+    assert (state.ledger.unique, state.ledger.duplicates, state.finished) == (500, 0, True)
+    assert {shard_id: one.records for shard_id, one in state.shards.items()} == {FIRST: 300, SECOND: 200}
+    assert b.part().done
+    assert b.part().counts["seen"] == 500
+
+
+def test_while_the_writers_write_the_reader_comes_back(bench: Callable[..., Bench]) -> None:
+    # Given writers that have not ended
+    b = bench()
+    b.write(range(10))
+    b.told(done=False)
+    # When nothing comes for three seconds / Then the reader hands back to Step Functions, to be called again soon
+    assert b.read() == Outcome(False, 1)
+    assert 3 <= b.time.seconds < 5
+    assert not b.part().done
+    # When they have written the rest / Then the next invocation goes on behind, and reads nothing twice
+    b.write(range(10, 30))
+    b.told(done=True)
+    assert b.read() == Outcome(True, 0)
+    assert (b.state().ledger.unique, b.state().ledger.duplicates) == (30, 0)
+    assert b.part().counts["invocations"] == 2
+
+
+def test_the_end_of_the_writers_alone_is_not_the_end(bench: Callable[..., Bench]) -> None:
+    # Given a shard that says to be behind although it gives nothing for a while
+    b = bench()
+    b.write(range(5))
+    b.told(done=True)
+    b.log.millis_behind = [1_000, 1_000, 500, 0]
+    # When read / Then it is read to its tip, and no further
+    assert b.read().done
+    assert b.log.millis_behind == []
+
+
+def test_what_kinesis_did_not_say_is_no_tip(bench: Callable[..., Bench]) -> None:
+    # Given more records on the stream than the writers count (one was sent twice), the last not read yet, and an
+    # iterator that has expired just then
+    b = bench()
+    b.write([0, 1], counts=True)
+    b.write([1], counts=False)
+    b.told(done=True)
+    reads = 0
+    original = b.log.get_records
+
+    def get_records(iterator: str, limit: int, *, about: str) -> Any:
+        nonlocal reads
+        reads += 1
+        if reads == 2:
+            raise expired()
+        if reads == 1:
+            answer = original(iterator, 2, about=about)
+            b.log.put(b.run.stream_name, FIRST, "late", seal(run_tag(b.run.run_id), 0, 0, 0, b"payload"))
+            return answer
+        return original(iterator, limit, about=about)
+
+    b.log.get_records = get_records  # type: ignore[method-assign]
+    # When read / Then the expired read is not taken for the end of the shard
+    assert b.read().done
+    assert b.state().ledger.unique == 3
+
+
+def test_what_never_comes_is_given_up_after_quiet_visits(bench: Callable[..., Bench]) -> None:
+    # Given writers that had ten records accepted, of which one is not on the stream
+    b = bench()
+    b.write([0, 1, 2, 3, 5, 6, 7, 8, 9])
+    b.written[FIRST] += 1
+    b.told(done=True)
+    # When read again and again
+    outcomes = [b.read()]
+    while not outcomes[-1].done:
+        b.time.seconds += outcomes[-1].wait_seconds
+        outcomes.append(b.read())
+    # Then it waits longer each time, and ends after five quiet visits
+    assert len(outcomes) == QUIET_ROUNDS
+    assert [one.wait_seconds for one in outcomes] == [2, 3, 4, 5, 0]
+    state = b.state()
+    assert state.ledger.unique == 9
+    assert state.ledger.compare(0, {"k": 10}, {}).lost == 1
+    assert b.part().done
+
+
+def test_a_late_record_begins_the_quiet_anew(bench: Callable[..., Bench]) -> None:
+    b = bench()
+    b.write([0])
+    b.written[FIRST] += 2
+    b.told(done=True)
+    for _ in range(QUIET_ROUNDS - 1):
+        assert not b.read().done
+    b.write([1], counts=False)
+    assert b.read() == Outcome(False, 2)
+    b.write([2], counts=False)
+    assert b.read().done
+    assert b.state().ledger.unique == 3
+
+
+def test_no_quiet_counts_while_the_writers_write(bench: Callable[..., Bench]) -> None:
+    b = bench()
+    b.told(done=False)
+    for _ in range(QUIET_ROUNDS + 3):
+        assert b.read() == Outcome(False, 1)
+
+
+def test_when_inserting_has_failed_the_reader_comes_to_its_end(bench: Callable[..., Bench]) -> None:
+    # Given a slice that will never be done, because inserting broke
+    b = bench()
+    b.write(range(4))
+    b.table.fail(b.run.run_id, Failure(step="Insert", error="Denied", cause="no"))
+    # When read / Then all that is there is read, and the reader ends
+    outcome = b.read()
+    for _ in range(QUIET_ROUNDS):
+        if outcome.done:
+            break
+        outcome = b.read()
+    assert outcome.done
+    assert b.state().ledger.unique == 4
+
+
+def test_out_of_time_is_an_error_and_no_quiet_end(bench: Callable[..., Bench]) -> None:
+    # Given writers that do not end, and a run whose time is up
+    b = bench()
+    b.write(range(4))
+    b.told(done=False)
+    b.out_of_time = True
+    # When nothing comes any more / Then it is told as what it is; what was read is kept, and the reader is not done
+    with pytest.raises(Timeout):
+        b.read()
+    assert b.state().ledger.unique == 4
+    assert not b.part().done
+
+
+def test_while_records_come_time_is_not_up(bench: Callable[..., Bench]) -> None:
+    b = bench()
+    b.out_of_time = True
+    b.write(range(4))
+    b.told(done=True)
+    assert b.read().done
+
+
+def test_a_readers_time_ends_and_the_next_goes_on(bench: Callable[..., Bench]) -> None:
+    # Given more than can be read in an invocation (100 records a call, five calls a second)
+    b = bench()
+    b.write(range(5_000))
+    b.told(done=True)
+    b.log.records_per_call = 100
+    # When the invocations are of three seconds
+    invocations = 1
+    while not b.read(3.0).done:
+        invocations += 1
+        assert invocations < 10
+    # Then they share the work
+    assert invocations == 4
+    assert (b.state().ledger.unique, b.state().ledger.duplicates, b.state().shards[FIRST].records) == (5_000, 0, 5_000)
+
+
+@pytest.mark.parametrize("nth", [1, 2, 30, 110])
+def test_a_reader_that_dies_is_followed_by_one_that_counts_the_same(nth: int, bench: Callable[..., Bench]) -> None:
+    # Given 6,000 records, 50 a call (24 s), and a reader that dies at its n-th call, checkpoints being 20 s apart
+    b = bench()
+    b.write(range(6_000))
+    b.told(done=True)
+    b.log.records_per_call = 50
+    original, calls = b.log.get_records, 0
+
+    def get_records(*args: Any, **named: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == nth:
+            raise Died
+        return original(*args, **named)
+
+    b.log.get_records = get_records  # type: ignore[method-assign]
+    with pytest.raises(Died):
+        b.read()
+    # When another goes on / Then nothing is counted twice
+    assert b.read().done
+    state = b.state()
+    assert (state.ledger.unique, state.ledger.duplicates, state.ledger.reordered) == (6_000, 0, 0)
+    assert (state.shards[FIRST].records, state.latency.count) == (6_000, 6_000)
+
+
+@pytest.mark.parametrize("error", [Unavailable("no answer", retry_after=5)])
+def test_kinesis_not_answering_is_for_the_machine_to_retry(error: Exception, bench: Callable[..., Bench]) -> None:
+    b = bench()
+    b.write(range(3))
+    b.told(done=True)
+    b.log.failures["get_records"] = [error]  # type: ignore[list-item]
+    with pytest.raises(Unavailable):
+        b.read()
+    assert b.read().done
+    assert b.state().ledger.unique == 3
+
+
+def test_throttled_reads_are_no_tip_and_no_loss(bench: Callable[..., Bench]) -> None:
+    b = bench()
+    b.write(range(3))
+    b.told(done=True)
+    b.log.failures["get_records"] = [TooManyRequests("slow", retry_after=1) for _ in range(3)]
+    assert b.read().done
+    assert b.state().ledger.unique == 3
+
+
+def test_a_stream_that_is_gone_is_told(bench: Callable[..., Bench]) -> None:
+    b = bench()
+    b.write(range(3))
+    b.told(done=False)
+    b.read()
+    del b.log.streams[b.run.stream_name]
+    with pytest.raises(StreamNotFound):
+        b.read()
+    assert not b.part().done
+
+
+def test_a_reader_that_was_taken_over_stops_and_spoils_nothing(bench: Callable[..., Bench]) -> None:
+    # Given a reader whose shards another claims
+    b = bench()
+    b.write(range(3_000))
+    b.told(done=True)
+    b.log.records_per_call = 50
+    original = b.log.get_records
+
+    def get_records(*args: Any, **named: Any) -> Any:
+        if b.time.seconds > 4:
+            b.log.get_records = original  # type: ignore[method-assign]
+            b.table.claim(b.run.run_id, "READER", 0, b.run.expires_at)
+        return original(*args, **named)
+
+    b.log.get_records = get_records  # type: ignore[method-assign]
+    # When it tells / Then it stops, and the next one counts from the last checkpoint that holds
+    with pytest.raises(TakenOver):
+        b.read()
+    assert b.part().checkpoint == 0
+    assert b.read().done
+    assert b.state().ledger.unique == 3_000
+
+
+def test_readers_share_the_shards(bench: Callable[..., Bench]) -> None:
+    # Given three shards and two readers
+    b = bench(shards=3)
+    for number, shard_id in enumerate((FIRST, SECOND, THIRD)):
+        b.write(range(10), shard_id, f"k{number}")
+    b.told(done=True)
+    # When both have read / Then each shard was read by one
+    assert b.read(index=0, readers=2).done
+    assert b.read(index=1, readers=2).done
+    assert set(b.state(0).shards) == {FIRST, THIRD}
+    assert set(b.state(1).shards) == {SECOND}
+
+
+def test_a_reader_without_a_shard_is_done_and_says_so(bench: Callable[..., Bench]) -> None:
+    # Given more readers than shards / When the last one reads / Then it is done, and nobody misses its checkpoint
+    b = bench(shards=1)
+    assert b.read(index=1, readers=2) == Outcome(True, 0)
+    assert b.part(1).done
+    assert b.part(1).checkpoint == 1
+    assert b.state(1).ledger.unique == 0
+
+
+def test_a_split_is_followed_in_order(bench: Callable[..., Bench]) -> None:
+    # Given a shard that is split in the middle of a key's records
+    b = bench()
+    b.log.family[b.run.stream_name] = [shard(0), shard(1, parent=0), shard(2, parent=0)]
+    stream = b.log.streams[b.run.stream_name]
+    stream.records |= {SECOND: [], THIRD: []}
+    stream.closed[FIRST] = (SECOND, THIRD)
+    b.write(range(20))
+    b.write(range(20, 30), SECOND)
+    b.write(range(10), THIRD, "l")
+    b.told(done=True)
+    b.log.records_per_call = 7
+    # When read / Then the parent comes first, and all of it
+    assert b.read().done
+    state = b.state()
+    assert (state.ledger.unique, state.ledger.reordered, state.ledger.duplicates) == (40, 0, 0)
+    assert {shard_id: one.closed for shard_id, one in state.shards.items()} == {FIRST: True, SECOND: False, THIRD: False}
+
+
+def test_a_split_is_followed_behind_a_checkpoint(bench: Callable[..., Bench]) -> None:
+    # Given a reader that has followed a split, and gone idle in the children
+    b = bench()
+    b.log.family[b.run.stream_name] = [shard(0), shard(1, parent=0)]
+    stream = b.log.streams[b.run.stream_name]
+    stream.records[SECOND] = []
+    stream.closed[FIRST] = (SECOND,)
+    b.write(range(5))
+    b.told(done=False)
+    assert not b.read().done
+    # When the next goes on / Then it reads the child alone
+    b.write(range(5, 9), SECOND)
+    b.told(done=True)
+    b.log.calls.clear()
+    assert b.read().done
+    assert (b.state().ledger.unique, b.state().ledger.duplicates) == (9, 0)
+
+
+@pytest.mark.parametrize("slow", [FIRST, SECOND])
+def test_a_merge_is_read_when_both_parents_are(slow: str, bench: Callable[..., Bench]) -> None:
+    # Given two shards that are merged, one of which takes far longer to read, and a key that goes on in the child
+    b = bench(shards=2)
+    b.log.family[b.run.stream_name] = [shard(0), shard(1), shard(2, parent=0, adjacent=1)]
+    stream = b.log.streams[b.run.stream_name]
+    stream.records[THIRD] = []
+    stream.closed |= {FIRST: (THIRD,), SECOND: (THIRD,)}
+    b.write(range(50), slow)
+    b.write(range(50, 60), THIRD)
+    b.told(done=True)
+    b.log.records_per_call = 5
+    # When read / Then the child waits for both, so that the key keeps its order
+    assert b.read().done
+    assert (b.state().ledger.unique, b.state().ledger.reordered) == (60, 0)
+
+
+def test_the_children_of_shards_of_two_readers_are_read_once(bench: Callable[..., Bench]) -> None:
+    # Given two shards of different readers that are merged
+    b = bench(shards=2)
+    b.log.family[b.run.stream_name] = [shard(0), shard(1), shard(2, parent=0, adjacent=1)]
+    stream = b.log.streams[b.run.stream_name]
+    stream.records[THIRD] = []
+    stream.closed |= {FIRST: (THIRD,), SECOND: (THIRD,)}
+    b.write(range(5), THIRD)
+    b.told(done=True)
+    # When both read / Then the first parent's reader has the child
+    assert b.read(index=0, readers=2).done
+    assert b.read(index=1, readers=2).done
+    assert set(b.state(0).shards) == {FIRST, THIRD}
+    assert set(b.state(1).shards) == {SECOND}
+
+
+def test_aggregates_are_counted_as_kinesis_does_to_know_the_end(bench: Callable[..., Bench]) -> None:
+    # Given twenty user records in two Kinesis records
+    b = bench()
+    tag = run_tag(b.run.run_id)
+    for half in (range(10), range(10, 20)):
+        entries = [Entry("k", seal(tag, 0, sequence, 0, b"payload")) for sequence in half]
+        b.write([0], data=aggregate(entries))
+    b.told(done=True)
+    # When read / Then the end is known, and all twenty are seen
+    assert b.read().done
+    assert b.time.seconds < 2
+    assert b.state().ledger.unique == 20
+
+
+def test_foreign_records_do_not_stand_for_the_runs_own(bench: Callable[..., Bench]) -> None:
+    # Given a stranger's record in place of one that was lost
+    b = bench()
+    b.write([0, 1])
+    b.write([0], tag=run_tag("another"), counts=False)
+    b.written[FIRST] += 1
+    b.told(done=True)
+    while not b.read().done:
+        pass
+    # Then both are told
+    state = b.state()
+    assert (state.ledger.unique, state.foreign) == (2, 1)
+    assert state.ledger.compare(0, {"k": 3}, {}).lost == 1
+
+
+def test_progress_that_can_not_be_told_does_not_stop_the_reading(bench: Callable[..., Bench]) -> None:
+    b = bench()
+    b.write(range(1_000))
+    b.told(done=True)
+    b.log.records_per_call = 50
+
+    class Throttling:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(b.table, name)
+
+        def tell(self, *args: Any, **named: Any) -> None:
+            if not named.get("saved"):
+                raise TooManyRequests("slow down", retry_after=2)
+            b.table.tell(*args, **named)
+
+    reading = b.reading()
+    reading.table = Throttling()  # type: ignore[assignment]
+    assert reading.read(b.time.seconds + 800).done
+    assert b.part().counts["seen"] == 1_000
+
+
+def test_the_writers_word() -> None:
+    # Given a run of two writers
+    run = run_of(spec_of(load={"records": 100, "workers": 2}))
+    one = PartState(0, True, 1, {"shards": {"a": [5, 0, 0]}})
+    two = PartState(1, False, 0, {"shards": {"a": [1, 0, 0], "b": [2, 0, 0]}})
+    # Then they have ended when both have, or inserting has failed; what they accepted is summed by shard
+    assert writers_of([], run) == Writers(False, {})
+    assert writers_of([one], run).ended is False
+    assert writers_of([one, two], run) == Writers(False, {"a": 6, "b": 2})
+    done = PartState(1, True, 1, two.counts)
+    assert writers_of([one, done], run) == Writers(True, {"a": 6, "b": 2})
+    broken = run.model_copy(update={"failure": Failure(step="Insert", error="x", cause="y")})
+    assert writers_of([one], broken).ended is True

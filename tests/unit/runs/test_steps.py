@@ -1,0 +1,455 @@
+"""The control steps: each may be tried again, none waits, and nothing of anybody else's is touched."""
+
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from tests.unit.analysis.measurements import series
+from tests.unit.runs.fakes import Wires, run_of, spec_of, stored
+from tests.unit.streams.fakes import NOON
+from weir.runs import steps
+from weir.runs.bucket import ObjectMissing, RunsBucket, measurement_key, part_key
+from weir.runs.models import Failure, Run, Status, Verdict, spec_json
+from weir.runs.steps import SpecInvalid, StreamNotAsAsked, StreamNotOurs
+from weir.runs.table import RunExists, RunNotFound, RunsTable
+from weir.runs.writer import SliceState
+from weir.runtime.errors import Timeout, Unavailable
+from weir.streams import tags
+from weir.streams.errors import StreamBusy, StreamExists, StreamNotFound, StreamQuotaExceeded
+
+BROKEN = Failure(step="Insert", error="Denied", cause="no")
+
+
+@pytest.fixture
+def wires(table: RunsTable, bucket: RunsBucket) -> Wires:
+    return Wires(table, bucket)
+
+
+def head(wires: Wires, run: Run | str) -> Run:
+    found = wires.table.head(run if isinstance(run, str) else run.run_id)
+    assert found is not None
+    return found
+
+
+def step_of(run: Run, name: str) -> Any:
+    return next(step for step in run.steps if step.name == name)
+
+
+def created(wires: Wires, spec: Any = None) -> Run:
+    """A run whose stream is made and ACTIVE."""
+    run = stored(wires.table, run_of(spec))
+    steps.create(run.run_id, wires)
+    return run
+
+
+# Plan
+
+
+def test_a_run_that_was_started_over_http_is_planned(wires: Wires) -> None:
+    # Given a run as POST /runs stores it
+    run = run_of(spec_of(load={"records": 100, "workers": 3}, stream={"shards": 9}), planned=False)
+    wires.table.create(run)
+    # When planned
+    answer = steps.plan(run.run_id, spec_json(run.spec), run.execution_arn or "", wires)
+    # Then it is running, with its plan and its owner, and the machine knows how many shall work
+    assert answer == {"stream_name": run.stream_name, "workers": 3, "readers": 3}
+    found = head(wires, run)
+    assert (found.status, found.owner) == (Status.RUNNING, "user-1")
+    assert found.plan is not None
+    assert step_of(found, "Plan").status == "DONE"
+
+
+def test_a_run_that_was_started_on_the_machine_itself_is_stored(wires: Wires) -> None:
+    # Given an execution that somebody started by hand
+    answer = steps.plan("by-hand-1", {"load": {"records": 10}}, "arn:by-hand-1", wires)
+    # Then there is a run of its name, of nobody who was verified
+    found = head(wires, "by-hand-1")
+    assert answer["stream_name"] == found.stream_name == "weir-run-by-hand-1"
+    assert (found.owner, found.execution_arn) == (steps.DIRECT_OWNER, "arn:by-hand-1")
+
+
+def test_a_plan_that_is_tried_again_is_the_same(wires: Wires) -> None:
+    first = steps.plan("twice-1", {"load": {"records": 10}}, "arn:twice-1", wires)
+    wires.time.seconds += 30
+    assert steps.plan("twice-1", {"load": {"records": 10}}, "arn:twice-1", wires) == first
+    assert head(wires, "twice-1").created_at == NOON
+
+
+def test_an_execution_does_not_take_over_anothers_run(wires: Wires) -> None:
+    run = stored(wires.table, run_of())
+    with pytest.raises(RunExists):
+        steps.plan(run.run_id, {"load": {"records": 10}}, "arn:of-another-machine", wires)
+    assert head(wires, run) == run
+
+
+@pytest.mark.parametrize("run_id", ["", "-x", "a b", "x" * 65, "ü"])
+def test_a_name_that_can_not_name_a_stream_is_refused(run_id: str, wires: Wires) -> None:
+    with pytest.raises(SpecInvalid):
+        steps.plan(run_id, {"load": {"records": 10}}, "arn", wires)
+
+
+@pytest.mark.parametrize("document", [{}, {"load": {}}, {"load": {"records": 1}, "x": 1}, [], "text", 5, None])
+def test_an_input_that_is_no_spec_is_refused_and_nothing_is_stored(document: Any, wires: Wires) -> None:
+    with pytest.raises(SpecInvalid):
+        steps.plan("refused-1", document, "arn", wires)
+    assert wires.table.head("refused-1") is None
+
+
+def test_a_plan_that_is_refused_leaves_a_run_to_tell_of_it(wires: Wires) -> None:
+    # Given a run over its budget, started by hand
+    document = {"load": {"records": 10**9}, "max_cost": "0.01"}
+    with pytest.raises(SpecInvalid, match="would cost about"):
+        steps.plan("dear-1", document, "arn", wires)
+    # Then the run is there, not planned, for the close to give its verdict
+    found = head(wires, "dear-1")
+    assert (found.plan, found.status) == (None, Status.QUEUED)
+
+
+def test_a_source_that_was_never_uploaded_is_refused(wires: Wires) -> None:
+    document = {"load": {"source": {"type": "s3", "key": "sources/nowhere"}}}
+    with pytest.raises(SpecInvalid, match="nothing was uploaded"):
+        steps.plan("no-source-1", document, "arn", wires)
+
+
+def test_a_run_that_is_closed_is_not_planned_again(wires: Wires) -> None:
+    run = run_of(planned=False)
+    wires.table.create(run)
+    wires.table.close(
+        run.run_id, verdict=Verdict.ABORTED, reasons=("x",), resources_left=0, cost_usd=None, ended_at=NOON
+    )
+    with pytest.raises(RunNotFound):
+        steps.plan(run.run_id, spec_json(run.spec), run.execution_arn or "", wires)
+    assert head(wires, run).status is Status.CLOSED
+
+
+# CreateStream
+
+
+def test_the_stream_bears_its_tags_from_its_first_moment(wires: Wires) -> None:
+    # Given a planned run of three shards
+    run = stored(wires.table, run_of(spec_of(stream={"shards": 3}, expires_in=600)))
+    # When its stream is created
+    steps.create(run.run_id, wires)
+    # Then it says whose it is, what for, and until when
+    made = wires.log.streams[run.stream_name]
+    assert (made.count, made.mode) == (3, "PROVISIONED")
+    assert made.tags == {
+        tags.MANAGED: "true",
+        tags.RUN_ID: run.run_id,
+        tags.OWNER: "user-1",
+        tags.EXPIRES_AT: "2026-11-21T12:10:00Z",
+    }
+    assert "add_tags" not in wires.log.calls
+    assert step_of(head(wires, run), "CreateStream").status == "DONE"
+
+
+def test_a_stream_on_demand(wires: Wires) -> None:
+    run = created(wires, spec_of(stream={"mode": "ON_DEMAND"}))
+    assert wires.log.streams[run.stream_name].mode == "ON_DEMAND"
+
+
+def test_a_create_that_is_tried_again_finds_its_stream(wires: Wires) -> None:
+    run = created(wires)
+    steps.create(run.run_id, wires)
+    assert list(wires.log.streams) == [run.stream_name]
+
+
+def test_a_stream_of_that_name_that_is_not_the_runs_is_left_alone(wires: Wires) -> None:
+    run = stored(wires.table, run_of())
+    wires.log.add(run.stream_name, {tags.MANAGED: "true", tags.RUN_ID: "another"})
+    with pytest.raises(StreamExists):
+        steps.create(run.run_id, wires)
+    assert wires.log.streams[run.stream_name].tags[tags.RUN_ID] == "another"
+
+
+def test_over_quota_nothing_is_created(wires: Wires) -> None:
+    wires.log.most_shards = 2
+    run = stored(wires.table, run_of(spec_of(stream={"shards": 3})))
+    with pytest.raises(StreamQuotaExceeded):
+        steps.create(run.run_id, wires)
+    assert wires.log.streams == {}
+
+
+def test_a_run_that_is_not_there_creates_nothing(wires: Wires) -> None:
+    for step in (steps.create, steps.active, steps.metrics, steps.analyze):
+        with pytest.raises(RunNotFound):
+            step("nobody", wires)
+    assert wires.log.streams == {}
+
+
+# WaitActive
+
+
+def test_active_and_as_asked(wires: Wires) -> None:
+    run = created(wires, spec_of(stream={"shards": 2}))
+    assert steps.active(run.run_id, wires) == {"ready": True}
+    assert step_of(head(wires, run), "WaitActive").status == "DONE"
+
+
+def test_creating_is_not_ready_and_not_for_ever(wires: Wires) -> None:
+    # Given a stream that stays CREATING
+    run = created(wires)
+    wires.log.streams[run.stream_name].status = "CREATING"
+    # When asked for nine minutes / Then it is not ready; after ten it is too late
+    wires.time.seconds += 540
+    assert steps.active(run.run_id, wires) == {"ready": False}
+    wires.time.seconds += 61
+    with pytest.raises(Timeout, match="CREATING"):
+        steps.active(run.run_id, wires)
+
+
+def test_a_stream_that_kinesis_does_not_know_yet(wires: Wires) -> None:
+    run = created(wires)
+    del wires.log.streams[run.stream_name]
+    assert steps.active(run.run_id, wires) == {"ready": False}
+    wires.time.seconds += 61
+    with pytest.raises(StreamNotFound):
+        steps.active(run.run_id, wires)
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"count": 2}, "open shards: expected 1, AWS says 2"),
+        ({"mode": "ON_DEMAND"}, "mode"),
+        ({"tags": {tags.MANAGED: "true"}}, tags.RUN_ID),
+        ({"retention": 48}, "retention"),
+    ],
+)
+def test_another_stream_than_was_asked_for_is_told(changed: dict[str, Any], told: str, wires: Wires) -> None:
+    run = created(wires)
+    for name, value in changed.items():
+        setattr(wires.log.streams[run.stream_name], name, value)
+    with pytest.raises(StreamNotAsAsked, match=told):
+        steps.active(run.run_id, wires)
+
+
+# AwaitMetrics
+
+
+def test_metrics_are_waited_for_until_they_show_all(wires: Wires) -> None:
+    # Given 100 accepted records, of which CloudWatch shows 60
+    run = created(wires)
+    accept(wires, run, 100)
+    wires.series.found = [series("IncomingRecords", 60)]
+    assert steps.metrics(run.run_id, wires) == {"done": False}
+    # When it shows all / Then the wait is over
+    wires.series.found = [series("IncomingRecords", 60, 40)]
+    assert steps.metrics(run.run_id, wires) == {"done": True}
+    assert step_of(head(wires, run), "AwaitMetrics").detail == "complete"
+
+
+def test_metrics_are_not_waited_for_for_ever(wires: Wires) -> None:
+    # Given a CloudWatch that never shows anything, and a minute to wait
+    run = created(wires)
+    accept(wires, run, 1)
+    wires.time.seconds += 300
+    assert steps.metrics(run.run_id, wires) == {"done": False}
+    wires.time.seconds += 59
+    assert steps.metrics(run.run_id, wires) == {"done": False}
+    wires.time.seconds += 1
+    assert steps.metrics(run.run_id, wires) == {"done": True}
+    assert "not complete" in step_of(head(wires, run), "AwaitMetrics").detail
+
+
+def test_a_series_that_is_cut_off_is_not_complete(wires: Wires) -> None:
+    run = created(wires)
+    accept(wires, run, 1)
+    wires.series.found = [series("IncomingRecords", 5), series("PutRecords.Latency", complete=False)]
+    assert steps.metrics(run.run_id, wires) == {"done": False}
+
+
+def test_cloudwatch_that_fails_does_not_fail_the_run(wires: Wires) -> None:
+    run = created(wires)
+    accept(wires, run, 1)
+    wires.series.failures = [Unavailable("no answer")]
+    assert steps.metrics(run.run_id, wires) == {"done": False}
+
+
+@pytest.mark.parametrize("why", ["not asked", "broken"])
+def test_metrics_that_nobody_wants_are_not_asked_for(why: str, wires: Wires) -> None:
+    run = created(wires, spec_of(analyses=["run"] if why == "not asked" else ["run", "cloudwatch"]))
+    if why == "broken":
+        wires.table.fail(run.run_id, BROKEN)
+    assert steps.metrics(run.run_id, wires) == {"done": True}
+    assert wires.series.asked == []
+
+
+def accept(wires: Wires, run: Run, records: int) -> None:
+    """The run's writer has had so many accepted."""
+    claim = wires.table.claim(run.run_id, "SLICE", 0, run.expires_at)
+    state = SliceState(position=records, finished=True, accepted=records, kinesis_records=records)
+    wires.bucket.save(part_key(run.run_id, "SLICE", 0, claim.version), state.to_dict())
+    wires.table.tell(run.run_id, "SLICE", claim, state.counts(), saved=True, done=True)
+
+
+# Analyze
+
+
+def test_what_was_measured_is_stored(wires: Wires) -> None:
+    # Given a run whose writer is done and whose reader never began
+    run = created(wires, spec_of(analyses=["run"]))
+    accept(wires, run, 100)
+    # When analyzed / Then the measurement is kept, and what is not known is None
+    assert steps.analyze(run.run_id, wires) == {"accepted": 100, "seen": 0, "lost": None}
+    kept = wires.bucket.load(measurement_key(run.run_id))
+    assert (kept["accepted"], kept["open_shards"], kept["lost"]) == (100, 1, None)
+    assert json.dumps(kept)
+
+
+def test_a_stream_that_is_gone_already_can_be_analyzed(wires: Wires) -> None:
+    run = created(wires, spec_of(analyses=["run"]))
+    del wires.log.streams[run.stream_name]
+    steps.analyze(run.run_id, wires)
+    assert wires.bucket.load(measurement_key(run.run_id))["open_shards"] is None
+
+
+# DeleteStream, ConfirmDeleted
+
+
+def test_the_runs_stream_is_deleted(wires: Wires) -> None:
+    run = created(wires)
+    assert steps.delete(run.run_id, None, wires) == {"kept": False}
+    assert wires.log.streams[run.stream_name].status == "DELETING"
+
+
+def test_the_failure_that_led_here_is_stored(wires: Wires) -> None:
+    run = created(wires)
+    steps.delete(run.run_id, BROKEN, wires)
+    assert head(wires, run).failure == BROKEN
+
+
+@pytest.mark.parametrize(
+    ("found", "why"),
+    [
+        ({}, "no tags"),
+        ({tags.MANAGED: "true"}, "no run"),
+        ({tags.MANAGED: "true", tags.RUN_ID: "another"}, "another's"),
+        ({tags.RUN_ID: "SELF"}, "not managed"),
+        ({tags.MANAGED: "True", tags.RUN_ID: "SELF"}, "not managed"),
+    ],
+)
+def test_a_stream_without_the_runs_tags_is_left_alone(found: dict[str, str], why: str, wires: Wires) -> None:
+    # Given a stream of the run's name that is not its own
+    run = stored(wires.table, run_of())
+    mine = {key: run.run_id if value == "SELF" else value for key, value in found.items()}
+    wires.log.add(run.stream_name, mine)
+    # When it comes to deleting / Then it is not touched
+    with pytest.raises(StreamNotOurs):
+        steps.delete(run.run_id, BROKEN, wires)
+    assert wires.log.streams[run.stream_name].status == "ACTIVE"
+    assert "delete" not in wires.log.calls
+
+
+def test_deleting_what_is_gone_or_going_is_done(wires: Wires) -> None:
+    run = created(wires)
+    steps.delete(run.run_id, None, wires)
+    assert steps.delete(run.run_id, None, wires) == {"kept": False}
+    del wires.log.streams[run.stream_name]
+    assert steps.delete(run.run_id, None, wires) == {"kept": False}
+
+
+def test_a_stream_that_kinesis_is_changing_is_tried_again(wires: Wires) -> None:
+    run = created(wires)
+    wires.log.streams[run.stream_name].status = "UPDATING"
+    with pytest.raises(StreamBusy):
+        steps.delete(run.run_id, None, wires)
+
+
+@pytest.mark.parametrize(
+    ("keep", "failure", "kept"), [(True, None, True), (True, BROKEN, False), (False, None, False)]
+)
+def test_a_stream_is_kept_only_where_that_was_asked_and_all_went_well(
+    keep: bool, failure: Failure | None, kept: bool, wires: Wires
+) -> None:
+    run = created(wires, spec_of(keep=keep))
+    assert steps.delete(run.run_id, failure, wires) == {"kept": kept}
+    assert wires.log.streams[run.stream_name].status == ("ACTIVE" if kept else "DELETING")
+
+
+def test_a_branch_that_failed_is_a_failure_too(wires: Wires) -> None:
+    # Given a run that asked to keep its stream, and whose inserting broke
+    run = created(wires, spec_of(keep=True))
+    assert steps.branch_failed(run.run_id, BROKEN, wires) == {"failed": "Insert"}
+    assert steps.delete(run.run_id, None, wires) == {"kept": False}
+
+
+def test_a_run_that_was_never_stored_can_be_deleted_after(wires: Wires) -> None:
+    assert steps.delete("never-stored", BROKEN, wires) == {"kept": False}
+    assert steps.deleted("never-stored", wires) == {"gone": True}
+
+
+def test_deleting_is_not_deleted(wires: Wires) -> None:
+    # Given a stream that is DELETING
+    run = created(wires)
+    steps.delete(run.run_id, None, wires)
+    assert steps.deleted(run.run_id, wires) == {"gone": False}
+    # When Kinesis no longer knows it / Then it is gone
+    del wires.log.streams[run.stream_name]
+    assert steps.deleted(run.run_id, wires) == {"gone": True}
+    assert step_of(head(wires, run), "DeleteStream").detail == "gone"
+
+
+def test_deleting_does_not_last_for_ever(wires: Wires) -> None:
+    run = created(wires)
+    steps.delete(run.run_id, None, wires)
+    wires.time.seconds += timedelta(minutes=10, seconds=1).total_seconds()
+    with pytest.raises(Timeout, match="DELETING"):
+        steps.deleted(run.run_id, wires)
+
+
+@pytest.mark.parametrize(
+    ("found", "failures", "left"),
+    [
+        (None, [], 0),
+        ({tags.RUN_ID: "SELF"}, [], 1),
+        ({tags.RUN_ID: "another"}, [], 0),
+        ({}, [Unavailable("no answer")], None),
+    ],
+)
+def test_what_is_left(found: dict[str, str] | None, failures: list[Any], left: int | None, wires: Wires) -> None:
+    run = run_of()
+    if found is not None:
+        wires.log.add(run.stream_name, {key: run.run_id if value == "SELF" else value for key, value in found.items()})
+    wires.log.failures["tags"] = failures
+    assert steps.stream_left(run, run.run_id, wires) == left
+
+
+# Failures, as the machine tells them
+
+
+@pytest.mark.parametrize(
+    ("raised", "failure"),
+    [
+        (None, None),
+        ({}, None),
+        (
+            {"step": "Plan", "error": "SpecInvalid", "cause": '{"errorMessage": "no load", "stackTrace": ["secret"]}'},
+            ("Plan", "SpecInvalid", "no load"),
+        ),
+        ({"step": "Insert", "error": "X", "cause": "plain"}, ("Insert", "X", "plain")),
+        ({"step": "Insert", "error": "X", "cause": '["list"]'}, ("Insert", "X", '["list"]')),
+        ({"step": "Insert", "error": "X", "cause": None}, ("Insert", "X", "no cause was told")),
+        ({"step": "S", "error": "States.Timeout"}, ("S", "States.Timeout", "it did not finish in its time")),
+        ({"error": None, "cause": "c"}, ("Run", "Unknown", "c")),
+        ({"step": "S", "error": "X", "cause": "x" * 5_000}, ("S", "X", "x" * 1_000)),
+    ],
+)
+def test_failures_are_told_without_a_stack_trace(
+    raised: dict[str, Any] | None, failure: tuple[str, str, str] | None
+) -> None:
+    found = steps.failure_of(raised)
+    assert (found and (found.step, found.error, found.cause)) == failure
+
+
+def test_a_branch_that_failed_without_words_has_failed_all_the_same() -> None:
+    assert steps.failed({}).error == "Unknown"
+
+
+def test_missing_checkpoints_are_an_error_of_their_own(bucket: RunsBucket) -> None:
+    ask: Callable[[str], Any] = bucket.load
+    with pytest.raises(ObjectMissing):
+        ask(measurement_key("nobody"))
