@@ -13,7 +13,7 @@ timed = @start=$$(date +%s); $(2) || exit 1; echo "-- $(1): $$(( $$(date +%s) - 
 .PHONY: help setup up down demo test check unit contract faults integration bench openapi deploy test-aws lock clean
 
 help: ## list the commands
-	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1|\2/p' Makefile | column -t -s '|'
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
 setup: $(READY) ## make .venv with everything that development needs
 
@@ -23,8 +23,8 @@ up: $(TOOLS) ## start the local AWS with the stack on it; writes .local/stack.js
 down: $(READY) ## stop the local AWS; nothing is left running
 	@$(PY) -m local down
 
-demo: up ## prove a stream end to end on the local AWS: make demo [FILE=my.jsonl]
-	@$(PY) -m client.weir demo $(FILE)
+demo: up ## prove a stream end to end on the local AWS: make demo [FILE=my.jsonl [KEY=field]]
+	@$(PY) -m client.weir demo $(if $(FILE),"$(FILE)") $(if $(KEY),--key-field "$(KEY)")
 
 test: check unit contract faults integration ## everything below, in this order
 

@@ -33,13 +33,13 @@ def up() -> None:
     if aws is None or fresh:
         say("Starting the local AWS")
         aws = server.start(version)
-    deployed = None if fresh else stack.read()
+    deployed = None if fresh else stack.read(places.STACK_FILE)
     if deployed is None or deployed["sources"] != wanted:
         say("Building and deploying")
         stack.build(wanted)  # while the emulator starts
         server.wait_ready(aws)
         stack.write(stack.describe(aws, stack.deploy(aws), wanted))
-    document = stack.read()
+    document = stack.read(places.STACK_FILE)
     assert document is not None  # written above, under the lock
     say(f"Up at {document['api_url']} ({time.monotonic() - started:.1f} s)")
 

@@ -5,6 +5,7 @@ it there.
 """
 
 import json
+import os
 import platform
 import re
 import subprocess
@@ -112,8 +113,9 @@ def local_url(api_url: str, server: Server) -> str:
     return f"{server.endpoint}/_aws/execute-api/{match[1]}{parts.path}"
 
 
-def read(file: Path = places.STACK_FILE) -> dict[str, Any] | None:
-    """The stack that ``.local/stack.json``, or another such file, tells of, if there is one."""
+def read(file: Path | None = None) -> dict[str, Any] | None:
+    """The stack that a file tells of, if there is one: that which the environment names, or ``.local/stack.json``."""
+    file = file or Path(os.environ.get(places.STACK_FILE_VARIABLE, places.STACK_FILE))
     try:
         document: dict[str, Any] = json.loads(file.read_text())
     except (FileNotFoundError, ValueError):

@@ -1,5 +1,9 @@
-"""What a run's state machine carries, planned without running: it must grow with workers and not with records."""
+"""What a run's state machine carries, planned without running: it must grow with workers and not with records.
 
+``python -m tests.benchmarks.planned`` prints one JSON line.
+"""
+
+import json
 from typing import Any
 
 from weir.runs.models import RunSpec
@@ -36,3 +40,7 @@ def plan_of(records: int, workers: int) -> dict[str, Any]:
 def rows() -> list[dict[str, Any]]:
     """More records with the same workers, then more workers with the same records."""
     return [plan_of(records, 10) for records in RECORDS] + [plan_of(10**9, workers) for workers in WORKERS]
+
+
+if __name__ == "__main__":
+    print(json.dumps({"shards": SHARDS, "rows": rows()}))

@@ -23,7 +23,6 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from tests.benchmarks import planned
 from tests.benchmarks.insert_peers import PEERS
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -225,14 +224,18 @@ def show_start(seconds: dict[str, list[float]], failed: dict[str, str], referenc
     return {"seconds": seconds, "ratios": ratios, "failed": failed}
 
 
-def plan() -> list[dict[str, Any]]:
+def plan() -> dict[str, Any]:
     """Planned runs, none of them run."""
-    rows = planned.rows()
-    table = Table(*rows[0], title=f"Planned runs over {planned.SHARDS} shards (nothing is run)")
+    planned = measure("planned")
+    if "failed" in planned:
+        console.print(f"Planning did not run: {planned['failed']}")
+        return planned
+    rows = planned["rows"]
+    table = Table(*rows[0], title=f"Planned runs over {planned['shards']} shards (nothing is run)")
     for row in rows:
         table.add_row(*(f"{value:,}" if isinstance(value, int) else str(value) for value in row.values()))
     console.print(table)
-    return rows
+    return planned
 
 
 def versions() -> dict[str, str]:

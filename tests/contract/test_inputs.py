@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, Phase, settings
 from schemathesis.checks import CheckContext
 from schemathesis.core.transport import Response
 from schemathesis.specs.openapi import checks
+from werkzeug.test import Client
 
 from tests.contract.account import Account, account, client
 from tests.contract.gateway import NO_ROUTE, Gateway
@@ -94,6 +95,26 @@ def test_any_input_about_a_run_that_is_there_is_answered_as_documented(
 ) -> None:
     case.path_parameters = {"run_id": RUN}
     hold(case)
+
+
+@pytest.mark.parametrize(
+    ("method", "url", "kind", "status"),
+    [
+        ("POST", "/v1/runs?dry_run=true", "multipart/form-data", 415),
+        ("POST", "/v1/runs?dry_run=true", "application/x-www-form-urlencoded", 415),
+        ("PATCH", f"/v1/streams/{STREAM}", "text/plain", 415),
+        ("GET", f"/v1/streams/{STREAM}/metrics?to=0001-01-01T00:00:00Z", None, 422),
+        ("GET", f"/v1/streams/{STREAM}/metrics?from=9999-12-31T23:59:59Z", None, 422),
+        ("GET", f"/v1/streams/{STREAM}/metrics?shard=", None, 422),
+        ("GET", f"/v1/streams/{STREAM}/metrics?consumer=%C3%AA", None, 422),
+    ],
+)
+def test_inputs_that_were_once_failures_are_refused(method: str, url: str, kind: str | None, status: int) -> None:
+    make_stream()
+    sent = {} if kind is None else {"data": b'{"load": {"records": 1}}', "content_type": kind}
+    answer = Client(gateway).open(url, method=method, **sent)  # type: ignore[arg-type]
+    assert answer.status_code == status, answer.text
+    assert answer.content_type == "application/problem+json"
 
 
 def make_stream() -> None:

@@ -9,7 +9,7 @@ import importlib
 import json
 import random
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -25,9 +25,11 @@ from tests.faults.cloud import ACCOUNT, REGION, Cloud, FunctionDied, Invocation
 from tests.faults.fault import Fault
 from tests.faults.kernel import Kernel
 from tests.faults.machine import Execution, Place, StateFailed
+from weir.runs import starting, working
 from weir.runs import wiring as composition
-from weir.runs import working
+from weir.runs.models import RunSpec
 from weir.runtime import aws, clock, settings
+from weir.runtime.errors import WeirError
 from weir.streams import sts
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -37,6 +39,7 @@ STREAM = f"weir-run-{RUN_ID}"
 TABLE, BUCKET = "weir-runs", "weir-runs-bucket"
 ARN = f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:weir-"
 EVENT_SECONDS = 1.0
+HTTP_SECONDS = 29.0
 ASYNC_TRIES = (60.0, 120.0)
 """Lambda tries an asynchronous event twice more, after one and two minutes."""
 
@@ -83,6 +86,7 @@ class Account:
         self.executions: dict[str, Execution] = {}
         self.dead_letters: list[Any] = []
         self.events_lost = False
+        self.timeouts = {function: timeout for function, (_, timeout) in FUNCTIONS.items()}
         self.on_entered: Entered = lambda _execution, _state: None
         self.cloud.on_stop = self._stop
         self.cloud.states = self._states
@@ -114,21 +118,17 @@ class Account:
         self.kernel.spawn(lambda: self._invoke_async("sweeper", event, Place("sweeper", "Sweep"), answers))
         return answers
 
-    def call(self, name: str, body: Callable[[], Any]) -> list[Any]:
-        """Run code as an invocation of a function of this name; its answer, or what it raised."""
-        answers: list[Any] = []
+    def start_over_http(self, spec: dict[str, Any]) -> None:
+        """Start a run as ``POST /runs`` does; whoever asked sees an error, or not."""
 
         def run() -> None:
             process = self.kernel.current
             assert process is not None
-            process.invocation = Invocation(Place(name, name), self.kernel.now + 29.0)
-            try:
-                answers.append(body())
-            except (Exception, FunctionDied) as error:  # its caller's to judge
-                answers.append(error)
+            process.invocation = Invocation(Place("http", "Start"), self.kernel.now + HTTP_SECONDS)
+            with suppress(WeirError, FunctionDied), patch.object(starting, "new_run_id", lambda _now: RUN_ID):
+                starting.start_run(RunSpec.model_validate_json(json.dumps(spec)), "somebody", composition.wiring())
 
         self.kernel.spawn(run)
-        return answers
 
     # Step Functions
 
@@ -198,10 +198,10 @@ class Account:
     # Lambda
 
     def _invoke(self, function: str, payload: Any, place: Place, seconds: float) -> Any:
-        module, timeout = FUNCTIONS[function]
+        module, _ = FUNCTIONS[function]
         process = self.kernel.current
         assert process is not None
-        outer, until = process.invocation, self.kernel.now + min(seconds, timeout)
+        outer, until = process.invocation, self.kernel.now + min(seconds, self.timeouts[function])
         process.invocation = Invocation(place, until)
         try:
             answer = handler(module)(json.loads(json.dumps(payload)), Context(self, until))

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 
-from tests.faults.fault import STOPS
+from tests.faults.fault import STOPS, Kind
 from tests.faults.matrix import RECORDS, Case
 from tests.faults.oracle import Truth
 from tests.faults.outcome import Outcome
 
 STEPS = {
+    "Start": {"Start", "Run"},
     "Plan": {"Plan"},
     "CreateStream": {"CreateStream"},
     "CheckActive": {"WaitActive"},
@@ -97,6 +98,8 @@ def expected_verdicts(case: Case) -> set[str]:
     fault = case.fault
     if case.spec in {"stopped", "orphaned"}:
         return {"ABORTED"}
+    if case.spec == "started":
+        return {"PASSED", "ABORTED", "FAILED"}  # whoever asked is told of the error, and asks again
     if fault.kind in STOPS:
         return {"ABORTED", "PASSED"} if fault.place.state == "Close" else {"ABORTED"}
     if not fault.lasting:
@@ -105,8 +108,10 @@ def expected_verdicts(case: Case) -> set[str]:
 
 
 def needs_the_sweeper(case: Case) -> bool:
-    """Whether only the sweeper can end this case: what deletes or closes at once is itself stopped, or broken for good."""
+    """Whether only the sweeper can end this case: what would clean up at once is itself stopped, or broken for good."""
     fault = case.fault
     if case.spec == "orphaned":
         return True
+    if case.spec == "started":
+        return fault.kind in {Kind.DIES_BEFORE, Kind.DIES_AFTER} or fault.lasting
     return fault.place.machine in {"cleanup", "events"} and (fault.lasting or fault.kind in STOPS)

@@ -15,7 +15,7 @@ from tests.faults.machine import Execution, Place
 
 PLAIN = {"stream": {"shards": 2}, "load": {"records": 24, "keys": {"count": 6}}, "analyses": ["run"]}
 WATCHED = {**PLAIN, "analyses": ["run", "cloudwatch"]}
-SLOW_LOAD = {"records": 24, "keys": {"count": 12}, "rate": 0.025}
+SLOW_LOAD = {"records": 24, "keys": {"count": 12}, "rate": 0.5}
 SLOW = {**PLAIN, "load": SLOW_LOAD}
 APART = {
     **PLAIN,
@@ -34,12 +34,15 @@ SPECS: dict[str, dict[str, Any]] = {
     "apart": APART,
     "own-lines": OWN_LINES,
     "stopped": PLAIN,  # stopped while it inserts: the clean-up's calls are tried
+    "started": PLAIN,  # over HTTP: the calls that start a run are tried
     "orphaned": PLAIN,  # the same, and the event that tells it is lost: the sweeper's calls are tried
 }
 STOPPED_IN = "InsertDone?"
 EXPIRY_SECONDS = 3_700.0
 LINES = [f'{{"line": {number}}}' for number in range(24)]
 RECORDS = 24
+PLAIN_CALLS = 40
+"""Different (state, operation) pairs of a plain run, at least: the list of cases can't shrink unnoticed."""
 
 _OF_SPEC: dict[str, Callable[[Call], bool]] = {
     "plain": lambda call: call.place.state != "AwaitMetrics",
@@ -47,6 +50,7 @@ _OF_SPEC: dict[str, Callable[[Call], bool]] = {
     "apart": lambda call: call.place.state.endswith("Apart"),
     "own-lines": lambda call: call.operation.startswith("s3.") and call.place.state in {"Plan", "InsertSlice"},
     "stopped": lambda call: call.place.machine != "run",
+    "started": lambda call: call.place.machine == "http",
     "orphaned": lambda call: call.place.machine == "sweeper",
 }
 """Which calls of a clean run are tried with which spec, so that each is tried with one."""
@@ -81,7 +85,10 @@ def begin(account: Account, spec: str) -> None:
     if spec in {"stopped", "orphaned"}:
         account.on_entered = _stop
         account.events_lost = spec == "orphaned"
-    account.start(SPECS[spec])
+    if spec == "started":
+        account.start_over_http(SPECS[spec])
+    else:
+        account.start(SPECS[spec])
     account.settle()
     if spec == "orphaned":
         account.kernel.sleep(EXPIRY_SECONDS)
@@ -106,7 +113,7 @@ def _cases_of(spec: str) -> Iterator[Case]:
             calls[call.place, call.operation] += 1
     for (place, operation), times in calls.items():
         for kind in kinds_of(operation):
-            if kind in STOPS and place.machine in {"events", "sweeper"}:
+            if kind in STOPS and place.machine in {"events", "http", "sweeper"}:
                 continue  # no execution
             yield Case(spec, Fault(place, operation, 1, kind, lasting=False))
             if kind not in STOPS:

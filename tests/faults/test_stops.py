@@ -79,6 +79,8 @@ def killed(way: Way, machine: str, state: str, end: Callable[[Execution], None])
 
     with deployed(way.fault) as account, redirect_stdout(StringIO()):
         account.on_entered = entered
+        if way.spec.startswith("slow"):
+            account.timeouts["${InsertFunction}"] = 100.0  # 20 s of which it draws records
         neighbours = move_in(account.cloud)
         account.start(WAY_SPECS[way.spec])
         account.settle()

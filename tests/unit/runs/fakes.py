@@ -1,4 +1,4 @@
-"""What stands for AWS in the tests of runs: a stream that remembers what is put on it, machines, and runs to work on."""
+"""What stands for AWS in the tests of runs: a stream that remembers its records, machines, and runs to work on."""
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence

@@ -108,7 +108,7 @@ def test_inline_lines_are_bounded_by_what_travels(character: str) -> None:
     # When read / Then the spec that travels is below Step Functions' 256 KiB, and what is larger is told to upload
     spec = RunSpec.model_validate_json(json.dumps(document))
     assert len(json.dumps(spec_json(spec)).encode()) < 256 * 1024 - 2_000
-    document["load"]["source"]["lines"] = [line + character]  # type: ignore[index]
+    document["load"]["source"]["lines"] = [line + character]
     assert "upload" in refused(document)[1]
 
 

@@ -358,7 +358,11 @@ def test_a_split_is_followed_in_order(bench: Callable[..., Bench]) -> None:
     assert b.read().done
     state = b.state()
     assert (state.ledger.unique, state.ledger.reordered, state.ledger.duplicates) == (40, 0, 0)
-    assert {shard_id: one.closed for shard_id, one in state.shards.items()} == {FIRST: True, SECOND: False, THIRD: False}
+    assert {shard_id: one.closed for shard_id, one in state.shards.items()} == {
+        FIRST: True,
+        SECOND: False,
+        THIRD: False,
+    }
 
 
 def test_a_split_is_followed_behind_a_checkpoint(bench: Callable[..., Bench]) -> None:

@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
+from itertools import islice, pairwise
 
 import pytest
 from hypothesis import given
@@ -178,7 +178,7 @@ def test_spans_cover_all_without_overlap_and_evenly(total: int, parts: int) -> N
     assert len(found) == parts
     assert found[0].start == 0
     assert found[-1].end == total
-    assert all(before.end == after.start for before, after in zip(found, found[1:], strict=False))
+    assert all(before.end == after.start for before, after in pairwise(found))
     sizes = [span.end - span.start for span in found]
     assert max(sizes) - min(sizes) <= 1
 

@@ -359,9 +359,7 @@ def test_a_stream_that_kinesis_is_changing_is_tried_again(wires: Wires) -> None:
         steps.delete(run.run_id, None, wires)
 
 
-@pytest.mark.parametrize(
-    ("keep", "failure", "kept"), [(True, None, True), (True, BROKEN, False), (False, None, False)]
-)
+@pytest.mark.parametrize(("keep", "failure", "kept"), [(True, None, True), (True, BROKEN, False), (False, None, False)])
 def test_a_stream_is_kept_only_where_that_was_asked_and_all_went_well(
     keep: bool, failure: Failure | None, kept: bool, wires: Wires
 ) -> None:
@@ -453,3 +451,19 @@ def test_missing_checkpoints_are_an_error_of_their_own(bucket: RunsBucket) -> No
     ask: Callable[[str], Any] = bucket.load
     with pytest.raises(ObjectMissing):
         ask(measurement_key("nobody"))
+
+
+def test_a_clean_up_long_after_has_its_own_time_to_delete(wires: Wires) -> None:
+    # Given a run that died while its stream was to be deleted, and a clean-up half an hour later
+    run = created(wires)
+    wires.log.failures["delete"] = [Unavailable("no answer")]
+    with pytest.raises(Unavailable):
+        steps.delete(run.run_id, None, wires)
+    wires.time.seconds += 1_800
+    # When it deletes the stream / Then that may take its time again
+    steps.delete(run.run_id, BROKEN, wires)
+    wires.time.seconds += 60
+    assert steps.deleted(run.run_id, wires) == {"gone": False}
+    wires.time.seconds += 560
+    with pytest.raises(Timeout):
+        steps.deleted(run.run_id, wires)

@@ -1,5 +1,6 @@
 """Entering what was read: the run's own records, and everything else that a stream may hold."""
 
+import itertools
 import json
 from typing import Any
 
@@ -20,7 +21,9 @@ NOON = 1_795_262_400.0
 US = 1_000_000
 
 
-def sealed(sequence: int, *, tag: bytes = TAG, produced: float = NOON, payload: bytes = b"x", slice_index: int = 0) -> bytes:
+def sealed(
+    sequence: int, *, tag: bytes = TAG, produced: float = NOON, payload: bytes = b"x", slice_index: int = 0
+) -> bytes:
     return seal(tag, slice_index, sequence, int(produced * US), payload)
 
 
@@ -167,7 +170,7 @@ def test_batches_and_checkpoints_do_not_change_what_was_seen(parts: list[Any], c
     whole = entered(*records)
     state = ReaderState(shards={"s": ShardState()})
     edges = [0, *sorted(min(cut, len(records)) for cut in cuts), len(records)]
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in itertools.pairwise(edges):
         state = ReaderState.from_dict(json.loads(json.dumps(state.to_dict())))
         state.enter(state.shards["s"], TAG, records[start:end], NOON + 0.5)
     # Then they know the same

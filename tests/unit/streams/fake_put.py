@@ -1,14 +1,19 @@
 """A Kinesis that a producer can put on: it throttles and loses answers as it is told, and remembers what it wrote."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from random import Random
+from typing import Any
 
 from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeoutError
 
 from weir.runtime.clock import Clock
-from weir.streams.entries import Entry, PutResult, size_of
+from weir.streams.aggregation import deaggregate
+from weir.streams.entries import Accepted, Entry, PutResult, PutTally, Rejected, size_of
 from weir.streams.hashing import HASH_KEYS, ShardMap
+from weir.streams.pacing import AsFastAsPossible, Pace
+from weir.streams.producer import Producer
 
 THROTTLED = "ProvisionedThroughputExceededException"
 
@@ -103,3 +108,59 @@ class FakePut:
         number = f"{len(self.log):020}"
         self.log.append((number, shard, entry))
         return PutResult(shard, number, None)
+
+
+QUOTA = AsFastAsPossible()
+
+
+class Reports:
+    """What a run reported, entry by entry."""
+
+    def __init__(self) -> None:
+        self.accepted: list[Accepted] = []
+        self.rejected: list[Rejected] = []
+
+    def refs(self) -> Counter[Any]:
+        return Counter(report.entry.ref for report in (*self.accepted, *self.rejected))
+
+
+def run(
+    put: FakePut,
+    entries: Iterable[Entry],
+    *,
+    pace: Pace = QUOTA,
+    seconds: float = 3600.0,
+    **options: Any,
+) -> tuple[PutTally, Reports]:
+    reports = Reports()
+    producer = Producer(put, put.shards, put.time.clock(), pace=pace, concurrency=1, rng=Random(7), **options)
+    tally = producer.run(
+        entries,
+        deadline=put.time.seconds + seconds,
+        on_accepted=reports.accepted.extend,
+        on_rejected=reports.rejected.extend,
+    )
+    return tally, reports
+
+
+def numbered(count: int, *, keys: int = 50, size: int = 20) -> Iterator[Entry]:
+    for n in range(count):
+        yield Entry(f"key-{n % keys}", f"{n:08}".encode().ljust(size, b"."), None, n)
+
+
+def user_log(put: FakePut) -> list[Any]:
+    """The data on the stream in the order in which it was written, aggregates taken apart."""
+    return [data for _, _, entry in put.log for _, _, data in deaggregate(entry.data, entry.partition_key)]
+
+
+def order_is_kept(entries: list[Entry], put: FakePut, reports: Reports) -> None:
+    """Per key: first copies lie in the order of the input, and nothing accepted follows something rejected."""
+    key_of = {entry.data: entry.partition_key for entry in entries}
+    first_copies = list(dict.fromkeys(user_log(put)))
+    accepted = {report.entry.ref for report in reports.accepted}
+    for key in set(key_of.values()):
+        mine = [entry for entry in entries if entry.partition_key == key]
+        on_stream = [data for data in first_copies if key_of[data] == key]
+        assert on_stream == [entry.data for entry in mine][: len(on_stream)]
+        outcome = [entry.ref in accepted for entry in mine]
+        assert outcome == sorted(outcome, reverse=True)

@@ -1,73 +1,26 @@
 """The producer against a Kinesis that throttles, fails and loses answers: nothing is lost, doubled or told twice."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from random import Random
-from threading import Lock
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.unit.streams.fake_put import THROTTLED, FakePut, FakeTime, client_error, shard_map
-from weir.runtime.clock import SYSTEM
-from weir.streams.aggregation import deaggregate
-from weir.streams.producer import (
-    Accepted,
-    AsFastAsPossible,
-    Burst,
-    Entry,
-    Pace,
-    Producer,
-    PutTally,
-    Rate,
-    Rejected,
-    size_of,
+from tests.unit.streams.fake_put import (
+    THROTTLED,
+    FakePut,
+    FakeTime,
+    numbered,
+    order_is_kept,
+    run,
+    shard_map,
+    user_log,
 )
+from weir.streams.producer import AsFastAsPossible, Burst, Entry, Pace, Rate, size_of
 from weir.streams.producer_packer import TARGET_BYTES
-
-QUOTA = AsFastAsPossible()
-
-
-class Reports:
-    """What a run reported, entry by entry."""
-
-    def __init__(self) -> None:
-        self.accepted: list[Accepted] = []
-        self.rejected: list[Rejected] = []
-
-    def refs(self) -> Counter[Any]:
-        return Counter(report.entry.ref for report in (*self.accepted, *self.rejected))
-
-
-def run(
-    put: FakePut,
-    entries: Iterable[Entry],
-    *,
-    pace: Pace = QUOTA,
-    seconds: float = 3600.0,
-    **options: Any,
-) -> tuple[PutTally, Reports]:
-    reports = Reports()
-    producer = Producer(put, put.shards, put.time.clock(), pace=pace, concurrency=1, rng=Random(7), **options)
-    tally = producer.run(
-        entries,
-        deadline=put.time.seconds + seconds,
-        on_accepted=reports.accepted.extend,
-        on_rejected=reports.rejected.extend,
-    )
-    return tally, reports
-
-
-def numbered(count: int, *, keys: int = 50, size: int = 20) -> Iterator[Entry]:
-    for n in range(count):
-        yield Entry(f"key-{n % keys}", f"{n:08}".encode().ljust(size, b"."), None, n)
-
-
-def user_log(put: FakePut) -> list[Any]:
-    """The data on the stream in the order in which it was written, aggregates taken apart."""
-    return [data for _, _, entry in put.log for _, _, data in deaggregate(entry.data, entry.partition_key)]
 
 
 @settings(max_examples=120, deadline=None)
@@ -138,19 +91,6 @@ def test_every_entry_is_reported_once_and_truly(
     assert tally.stopped == "deadline" or len(pulled) == count
     if ordered:
         order_is_kept(entries, put, reports)
-
-
-def order_is_kept(entries: list[Entry], put: FakePut, reports: Reports) -> None:
-    """Per key: first copies lie in the order of the input, and nothing accepted follows something rejected."""
-    key_of = {entry.data: entry.partition_key for entry in entries}
-    first_copies = list(dict.fromkeys(user_log(put)))
-    accepted = {report.entry.ref for report in reports.accepted}
-    for key in set(key_of.values()):
-        mine = [entry for entry in entries if entry.partition_key == key]
-        on_stream = [data for data in first_copies if key_of[data] == key]
-        assert on_stream == [entry.data for entry in mine][: len(on_stream)]
-        outcome = [entry.ref in accepted for entry in mine]
-        assert outcome == sorted(outcome, reverse=True)
 
 
 def test_an_ordered_run_ends_whole_where_nothing_is_given_up() -> None:
@@ -312,183 +252,3 @@ def test_a_slow_source_does_not_hold_back_what_it_gave() -> None:
     run(put, source())
     # Then the pulls become small at once, so that entries leave in the second in which they came
     assert put.batches[-8:] == [1] * 8
-
-
-def test_the_deadline_stops_pulling_and_sending() -> None:
-    # Given an endless source and a stream of one quota
-    put = FakePut(FakeTime(), shard_map(1), quota=1_000)
-    # When it has three seconds
-    tally, reports = run(put, numbered(10**9), seconds=3.0)
-    # Then it ends in time, says so, and everything pulled is accounted for
-    assert tally.stopped == "deadline"
-    assert tally.seconds <= 3.0 + put.round_trip + 0.01
-    assert tally.accepted + tally.rejected == sum(reports.refs().values()) < 20_000
-    assert {report.error_code for report in reports.rejected} <= {"DeadlineExceeded", THROTTLED}
-    assert max(put.sent_at) < 1_003.0
-
-
-def test_a_stream_that_is_not_yet_known_everywhere_is_tried_again() -> None:
-    # Given a stream that answers 'not found' for its first requests
-    put = FakePut(FakeTime(), shard_map(1), raises=[client_error("ResourceNotFoundException") for _ in range(4)])
-    # When
-    tally, _ = run(put, numbered(100))
-    # Then
-    assert (tally.accepted, tally.stopped) == (100, "end")
-    assert tally.errors == {"ResourceNotFoundException": 400}
-    assert tally.uncertain == 0
-
-
-def test_a_stream_that_is_gone_ends_the_run() -> None:
-    # Given a stream that is deleted after 20 s
-    class Deleted(FakePut):
-        def __call__(self, entries: Any) -> Any:
-            if self.time.seconds > 1_020:
-                raise client_error("ResourceNotFoundException")
-            return super().__call__(entries)
-
-    put = Deleted(FakeTime(), shard_map(1), quota=1_000)
-    # When
-    tally, reports = run(put, numbered(10**9))
-    # Then
-    assert tally.stopped == "stream_gone"
-    assert tally.seconds == pytest.approx(20, abs=1)
-    assert tally.accepted == len(put.log)
-    assert max(reports.refs().values()) == 1
-    assert "ResourceNotFoundException" in {report.error_code for report in reports.rejected}
-
-
-def test_a_denied_call_ends_the_run_and_names_the_code() -> None:
-    # Given
-    put = FakePut(FakeTime(), shard_map(1), raises=[client_error("AccessDeniedException") for _ in range(3)])
-    # When
-    tally, reports = run(put, numbered(5_000))
-    # Then one request was enough to learn it
-    assert (tally.stopped, tally.requests, tally.accepted) == ("refused", 1, 0)
-    assert {report.error_code for report in reports.rejected} == {"AccessDeniedException"}
-
-
-def test_one_bad_record_does_not_take_its_batch_with_it() -> None:
-    # Given a record that makes Kinesis refuse the whole request
-    put = FakePut(FakeTime(), shard_map(4), poison=b"00000123")
-    # When
-    tally, reports = run(put, numbered(400), pace=AsFastAsPossible(burst_seconds=1.0))
-    # Then it alone is rejected
-    assert tally.accepted == 399
-    assert [(report.entry.ref, report.error_code) for report in reports.rejected] == [(123, "InvalidArgumentException")]
-    assert tally.requests < 25  # halving, not one by one
-
-
-def test_requests_hold_no_more_bytes_than_kinesis_takes() -> None:
-    # Given large records of many sizes, the largest that a stream can be made to take among them
-    put = FakePut(FakeTime(), shard_map(64))
-    sizes = [1_000_000, 3_000_000, 10_485_000, 5, 9_000_000, 2_000_000, 1] * 3
-    entries = [Entry(f"key-{n}", b"x" * size, None, n) for n, size in enumerate(sizes)]
-    # When (the fake asserts the limits)
-    tally, _ = run(put, entries)
-    # Then
-    assert tally.accepted == len(sizes)
-
-
-def test_an_error_of_the_source_is_raised_when_the_rest_is_settled() -> None:
-    # Given a source that breaks
-    put = FakePut(FakeTime(), shard_map(1))
-    reports = Reports()
-
-    def source() -> Iterator[Entry]:
-        yield from numbered(120)
-        raise RuntimeError("the file is cut")
-
-    # When
-    producer = Producer(put, put.shards, put.time.clock(), pace=AsFastAsPossible(), concurrency=1)
-    with pytest.raises(RuntimeError, match="the file is cut"):
-        producer.run(
-            source(),
-            deadline=put.time.seconds + 60,
-            on_accepted=reports.accepted.extend,
-            on_rejected=reports.rejected.extend,
-        )
-    # Then what came before is on the stream and reported
-    assert reports.refs() == Counter(range(120))
-    assert len(put.log) == 120
-
-
-@pytest.mark.parametrize("concurrency", [1, 3])
-def test_a_fault_of_the_program_is_not_taken_for_one_of_aws(concurrency: int) -> None:
-    # Given
-    put = FakePut(FakeTime(), shard_map(1), raises=[TypeError("a bug")])
-    clock = put.time.clock() if concurrency == 1 else SYSTEM
-    producer = Producer(put, put.shards, clock, pace=AsFastAsPossible(), concurrency=concurrency)
-    # When, then
-    with pytest.raises(TypeError, match="a bug"):
-        producer.run(
-            numbered(10), deadline=clock.monotonic() + 60, on_accepted=lambda _: None, on_rejected=lambda _: None
-        )
-
-
-@pytest.mark.parametrize("aggregate", [False, True])
-@pytest.mark.parametrize("ordered", [False, True])
-def test_threads_change_nothing_but_the_time(ordered: bool, aggregate: bool) -> None:
-    # Given a stream that fails at random, behind a lock, and real time
-    put = FakePut(FakeTime(), shard_map(4), throttle=0.05, lost_after_write=0.05)
-    lock = Lock()
-    reports = Reports()
-
-    def locked(entries: Any) -> Any:
-        with lock:
-            return put(entries)
-
-    entries = list(numbered(5_000, keys=200))
-    producer = Producer(
-        locked,
-        put.shards,
-        SYSTEM,
-        pace=AsFastAsPossible(records_per_second=1e6, bytes_per_second=1e9),
-        ordered=ordered,
-        aggregate=aggregate,
-        max_attempts=40,
-        concurrency=4,
-        rng=Random(3),
-    )
-    # When
-    tally = producer.run(
-        entries,
-        deadline=SYSTEM.monotonic() + 60,
-        on_accepted=reports.accepted.extend,
-        on_rejected=reports.rejected.extend,
-    )
-    # Then
-    assert reports.refs() == Counter(range(5_000))
-    assert (tally.accepted, tally.rejected) == (5_000, 0)
-    assert Counter(user_log(put)).keys() == {entry.data for entry in entries}
-    if ordered:
-        order_is_kept(entries, put, reports)
-
-
-def test_memory_is_bounded_by_constants() -> None:
-    # Given a stream so slow that the source would run far ahead
-    put = FakePut(FakeTime(), shard_map(1), quota=100)
-    ahead = 0
-    settled = 0
-
-    def source() -> Iterator[Entry]:
-        nonlocal ahead
-        for n, entry in enumerate(numbered(10**9)):
-            ahead = max(ahead, n - settled)
-            yield entry
-
-    def count(reports: list[Any]) -> None:
-        nonlocal settled
-        settled += len(reports)
-
-    # When
-    producer = Producer(put, put.shards, put.time.clock(), pace=AsFastAsPossible(), concurrency=1)
-    producer.run(source(), deadline=put.time.seconds + 30, on_accepted=count, on_rejected=count)
-    # Then
-    assert 5_000 < ahead <= 10_000
-
-
-@pytest.mark.parametrize("wrong", [{"max_attempts": 0}, {"concurrency": 0}])
-def test_limits_are_checked(wrong: dict[str, int]) -> None:
-    put = FakePut(FakeTime(), shard_map(1))
-    with pytest.raises(ValueError, match="at least 1"):
-        Producer(put, put.shards, SYSTEM, pace=AsFastAsPossible(), **wrong)

@@ -95,28 +95,42 @@ def _report(
     left: int | None,
     wires: Wiring,
 ) -> Report:
-    nothing = Measurement(
+    now = wires.clock.now()
+    measured = measurement or _only_told(run, wires)
+    slo = AnalysisSlo(**run.spec.slo.model_dump())
+    return build_report(
+        replace(measured, ended_at=now),
+        verdict=verdict,
+        reasons=reasons,
+        spec=spec_json(run.spec),
+        # The report is a part of this step: for it, the step ends now.
+        steps=tuple(
+            step.model_copy(update={"status": "DONE", "ended_at": now, "detail": str(verdict)})
+            if step.name == "Close"
+            else step
+            for step in run.steps
+        ),
+        findings=assess(measured, slo) if measurement is not None else (),
+        cost=cost,
+        month=month_like_it(measured) if measurement is not None else None,
+        resources_left=None if left is None else [run.stream_name] * left,
+        generated_at=now,
+    )
+
+
+def _only_told(run: Run, wires: Wiring) -> Measurement:
+    """What is known of a run that ended before it was measured: its workers' last word, which is not an accounting."""
+    told = run.progress
+    return Measurement(
         run_id=run.run_id,
         stream_name=run.stream_name,
         mode=run.spec.stream.mode,
         region=wires.conf.region,
         started_at=run.created_at,
-        ended_at=wires.clock.now(),
-        missing=("the run ended before anything was measured",),
-    )
-    measured = measurement or nothing
-    slo = AnalysisSlo(**run.spec.slo.model_dump())
-    return build_report(
-        replace(measured, ended_at=wires.clock.now()),
-        verdict=verdict,
-        reasons=reasons,
-        spec=spec_json(run.spec),
-        steps=run.steps,
-        findings=assess(measured, slo) if measurement is not None else (),
-        cost=cost,
-        month=month_like_it(measured) if measurement is not None else None,
-        resources_left=None if left is None else [run.stream_name] * left,
-        generated_at=wires.clock.now(),
+        planned=told.planned if told else None,
+        accepted=told.accepted if told else None,
+        seen=told.seen if told else None,
+        missing=("the run ended before anything was measured: accepted and seen are what its workers told last",),
     )
 
 

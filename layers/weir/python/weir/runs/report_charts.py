@@ -123,18 +123,19 @@ def latency_chart(latency: Latency | None) -> str:
             parts.append(_rect(x(b.from_ms) + 0.5, top + height - tall, max(1.0, wide - 1), tall, "bar", tip))
     parts.append(_log_axis(low, high, top + height))
     marks = (("p50", latency.p50_ms), ("p95", latency.p95_ms), ("p99", latency.p99_ms))
-    for row, (name, ms) in enumerate(marks):
-        parts.append(_quantile(x(ms), 18 + row * 18, top + height, name, ms))
+    drawn = [_quantile(x(ms), 18 + row * 18, top + height, name, ms) for row, (name, ms) in enumerate(marks)]
+    # All lines first: a label's halo then covers the line that it crosses.
+    parts += [line for line, _ in drawn] + [label for _, label in drawn]
     label = f"Latency of {latency.count:,} records: " + ", ".join(f"{name} {milliseconds(ms)}" for name, ms in marks)
     return _svg(top + height + 34, "".join(parts), label)
 
 
-def _quantile(x: float, label_y: float, bottom: float, name: str, ms: float) -> str:
-    """A line from its label down; the labels stand in rows of their own, so they can't overlap."""
+def _quantile(x: float, label_y: float, bottom: float, name: str, ms: float) -> tuple[str, str]:
+    """A line from its label down, and the label; labels stand in rows of their own, so they can't overlap."""
     after = x < _WIDTH - 130
     words = f"{name}  {milliseconds(ms)}"
     label = _text(x + (6 if after else -6), label_y, words, f"mark-text {name}", "start" if after else "end")
-    return _line(x, label_y - 10, x, bottom, f"mark {name}") + label
+    return _line(x, label_y - 10, x, bottom, f"mark {name}"), label
 
 
 def _log_axis(low: float, high: float, y: float) -> str:

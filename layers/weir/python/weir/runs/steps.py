@@ -7,6 +7,7 @@ whether it is done, and Step Functions waits. What breaks a step is raised; the 
 import json
 from collections.abc import Mapping
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 from pydantic import ValidationError
@@ -82,9 +83,16 @@ def plan(run_id: str, document: Any, execution_arn: str, wires: Wiring) -> Answe
     except Invalid as error:
         raise SpecInvalid(error.detail) from error
     wires.table.begin(run_id, made, execution_arn)
-    told = f"{made.workers} writers, {made.readers} readers, about {made.seconds:,.0f} s, about ${made.cost_usd}"
+    told = (
+        f"{_counted(made.workers, 'writer')}, {_counted(made.readers, 'reader')}, about {made.seconds:,.0f} s, "
+        f"about ${Decimal(made.cost_usd):.4f}"
+    )
     wires.table.end_step(run_id, "Plan", wires.clock.now(), told)
     return {"stream_name": run.stream_name, "workers": made.workers, "readers": made.readers}
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _stored(run_id: str, spec: RunSpec, execution_arn: str, wires: Wiring) -> Run:
@@ -126,7 +134,7 @@ def create(run_id: str, wires: Wiring) -> Answer:
         wires.kinesis, spec, owner=run.owner, run_id=run_id, clock=wires.clock, account=wires.account
     )
     wires.table.end_step(
-        run_id, "CreateStream", wires.clock.now(), f"{stream.mode}, {run.spec.stream.shard_count} shards"
+        run_id, "CreateStream", wires.clock.now(), f"{stream.mode}, {_counted(run.spec.stream.shard_count, 'shard')}"
     )
     return {"arn": stream.arn}
 
@@ -231,7 +239,9 @@ def delete(run_id: str, failure: Failure | None, wires: Wiring) -> Answer:
         if run is not None:
             if failure is not None:
                 wires.table.fail(run_id, located(failure, run_id, wires))
-            wires.table.begin_step(run_id, "DeleteStream", wires.clock.now())
+            # A clean-up long after the run died has its own ten minutes until the stream must be gone.
+            late = _since(run, "DeleteStream", wires) > DELETED_WITHIN
+            wires.table.begin_step(run_id, "DeleteStream", wires.clock.now(), anew=late)
     return {"kept": False}
 
 

@@ -20,6 +20,7 @@ SECONDS_BETWEEN_CALLS = 0.2
 """Kinesis takes five tag calls a second, of a whole account."""
 
 ORPHANED_AFTER = timedelta(minutes=5)
+NEVER_STARTED = "NEVER_STARTED"
 
 
 @dataclass(slots=True)
@@ -100,7 +101,7 @@ def _sweep_run(run_id: str, wires: Wiring, swept: Sweep) -> None:
     if not swept.dry_run:
         # A name of its own each time: the clean-up that died has used up the run's.
         name = f"{run_id}-{wires.clock.now():%Y%m%dt%H%M%S}"
-        wires.cleanup_machine.start(name[:80], cleanup_input(run_id, status or "NEVER_STARTED", None))
+        wires.cleanup_machine.start(name[:80], cleanup_input(run_id, status or NEVER_STARTED, None))
     swept.cleaned_up.append(run_id)
 
 
@@ -136,8 +137,8 @@ def _delete_at_once(run_id: str, wires: Wiring) -> None:
 def cleanup_input(run_id: str, status: str, cause: str | None, error: str | None = None) -> dict[str, Any]:
     """The input of the clean-up machine: the run, and what ended it, as the machine's own failures are told."""
     known = {"ABORTED": "Stopped", "TIMED_OUT": "TimedOut"}
-    told = cause or f"the execution ended as {status}"
+    ended = "the execution was never started" if status == NEVER_STARTED else f"the execution ended as {status}"
     return {
         "run_id": run_id,
-        "failure": {"step": "Run", "error": known.get(status) or error or status, "cause": told},
+        "failure": {"step": "Run", "error": known.get(status) or error or status, "cause": cause or ended},
     }

@@ -150,11 +150,10 @@ class RunsTable:
             only_if="attribute_exists(pk) AND #status <> :closed",
         )
 
-    def begin_step(self, run_id: str, name: str, at: datetime) -> None:
-        """A step has begun; the first time counts, for a step may be tried again."""
-        self._update(
-            run_id, "SET began.#step = if_not_exists(began.#step, :at)", {":at": {"S": rfc3339(at)}}, {"#step": name}
-        )
+    def begin_step(self, run_id: str, name: str, at: datetime, *, anew: bool = False) -> None:
+        """A step has begun; the first time counts, for a step may be tried again, unless it is said to begin anew."""
+        began = ":at" if anew else "if_not_exists(began.#step, :at)"
+        self._update(run_id, f"SET began.#step = {began}", {":at": {"S": rfc3339(at)}}, {"#step": name})
 
     def end_step(self, run_id: str, name: str, at: datetime, detail: str | None = None) -> None:
         """A step has ended; the last time counts."""

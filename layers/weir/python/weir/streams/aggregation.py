@@ -23,7 +23,6 @@ from collections.abc import Sequence
 from hashlib import md5
 from itertools import islice
 from math import inf
-from typing import Any
 
 from weir.streams.entries import Entry
 
@@ -32,7 +31,6 @@ DIGEST_BYTES = 16
 RECORD_OVERHEAD = 20
 """Bytes that the format adds to a user record and its keys at most: tags, lengths and indexes below 2**21."""
 
-_Fields = tuple[str, bytes, str | None, Any]  # an Entry, or its fields
 UserRecord = tuple[str, str | None, bytes]
 """Partition key, explicit hash key, data."""
 
@@ -98,9 +96,9 @@ class Aggregate:
         self._hashes: dict[str, int] = {}
         self._pieces: list[bytes] = []  # four a record
         self._left = most - len(MAGIC) - DIGEST_BYTES - _LARGEST_KEY_BYTES
-        self.entries: list[_Fields] = []
+        self.entries: list[Entry] = []
 
-    def extend(self, entries: Sequence[_Fields], start: int = 0) -> int:
+    def extend(self, entries: Sequence[Entry], start: int = 0) -> int:
         """Add entries from index ``start`` on while there is room; the index of the first one left out.
 
         The first entry of an aggregate is always taken.

@@ -4,9 +4,10 @@ These are tuples rather than models, because a producer makes several of them fo
 here would cost more than the whole request to Kinesis.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from functools import partial
+from typing import Any, Literal, NamedTuple, overload
 
 
 class Entry(NamedTuple):
@@ -38,6 +39,45 @@ class Accepted(NamedTuple):
     shard_id: str
     sequence_number: str
     attempts: int
+
+
+_accepted = partial(tuple.__new__, Accepted)  # a NamedTuple's own constructor takes twice as long
+
+
+class AcceptedBatch(Sequence[Accepted]):
+    """Reports of entries that were accepted together, kept in columns.
+
+    An Accepted is made when it is looked at: a caller that only counts pays for no million of them.
+    """
+
+    __slots__ = ("attempts", "entries", "sequence_numbers", "shard_ids")
+
+    def __init__(
+        self,
+        entries: Sequence[Entry],
+        shard_ids: Sequence[str],
+        sequence_numbers: Sequence[str],
+        attempts: Sequence[int],
+    ) -> None:
+        self.entries = entries
+        self.shard_ids = shard_ids
+        self.sequence_numbers = sequence_numbers
+        self.attempts = attempts
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __iter__(self) -> Iterator[Accepted]:
+        columns = zip(self.entries, self.shard_ids, self.sequence_numbers, self.attempts, strict=True)
+        return map(_accepted, columns)
+
+    @overload
+    def __getitem__(self, index: int) -> Accepted: ...
+    @overload
+    def __getitem__(self, index: slice) -> "AcceptedBatch": ...
+    def __getitem__(self, index: int | slice) -> "Accepted | AcceptedBatch":
+        row = (self.entries[index], self.shard_ids[index], self.sequence_numbers[index], self.attempts[index])
+        return AcceptedBatch(*row) if isinstance(index, slice) else Accepted(*row)  # type: ignore[arg-type]
 
 
 class Rejected(NamedTuple):

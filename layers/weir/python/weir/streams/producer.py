@@ -14,6 +14,7 @@ from random import Random
 from weir.runtime.clock import Clock
 from weir.streams.entries import (
     Accepted,
+    AcceptedBatch,
     Entry,
     Put,
     PutResult,
@@ -29,6 +30,7 @@ from weir.streams.producer_run import ProducerRun
 
 __all__ = [
     "Accepted",
+    "AcceptedBatch",
     "AsFastAsPossible",
     "Burst",
     "Entry",
@@ -99,7 +101,7 @@ class Producer:
         entries: Iterable[Entry],
         *,
         deadline: float,
-        on_accepted: Callable[[list[Accepted]], None],
+        on_accepted: Callable[[AcceptedBatch], None],
         on_rejected: Callable[[list[Rejected]], None],
     ) -> PutTally:
         """Put the entries until they end, or ``deadline`` (monotonic seconds) comes, or the stream is gone.

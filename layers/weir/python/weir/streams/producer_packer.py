@@ -4,10 +4,6 @@ An aggregate goes where its explicit hash key lies, so it takes the first hash k
 to. Should the stream be resharded meanwhile, the records arrive all the same, perhaps on a neighbour shard.
 """
 
-from collections.abc import Callable
-from functools import partial
-from typing import Any
-
 from weir.streams.aggregation import Aggregate
 from weir.streams.entries import Entry
 from weir.streams.hashing import ShardMap
@@ -19,15 +15,8 @@ larger ones are throttled, and sent again, in larger pieces. (KPL: 51,200 by def
 _KNOWN_KEYS = 65_536
 
 
-_Plain = tuple[str, bytes, str | None, Any]
-"""An Entry's fields in an exact tuple. The garbage collector stops tracking those at its first look, but never a
-NamedTuple; with tens of thousands under way, going through them time and again was a third of the CPU."""
-
-_entry: Callable[[_Plain], Entry] = partial(tuple.__new__, Entry)
-
-
-class _Members(list[_Plain]):
-    """What an aggregate holds, in its ``ref``; a type of its own, because a caller's ref may be a list."""
+class _Members(list[Entry]):
+    """The user entries of an aggregate, in its ``ref``; a type of its own, because a caller's ref may be a list."""
 
 
 class _Pack:
@@ -40,15 +29,15 @@ class _Pack:
         self._hash_key = hash_key
         self._target = target
         self._aggregate = Aggregate(target)
-        self.incoming: list[_Plain] = []
+        self.incoming: list[Entry] = []
 
     def fill(self, out: list[Entry]) -> None:
         """Move what came into aggregates; full ones, and entries above the target, go to ``out``."""
         incoming, at = self.incoming, 0
         while at < len(incoming):
-            if len(incoming[at][1]) >= self._target:
+            if len(incoming[at].data) >= self._target:
                 self.close(out)
-                out.append(_entry(incoming[at]))
+                out.append(incoming[at])
                 at += 1
                 continue
             at = self._aggregate.extend(incoming, at)
@@ -67,7 +56,7 @@ class _Pack:
 def members(entry: Entry) -> list[Entry]:
     """The entries that the caller gave: those of an aggregate, else this one."""
     ref = entry[3]
-    return list(map(_entry, ref)) if type(ref) is _Members else [entry]
+    return ref if type(ref) is _Members else [entry]
 
 
 def member_count(entry: Entry) -> int:
@@ -93,7 +82,7 @@ class Packer:
             pack = by_key.get(entry[0]) if entry[2] is None else None
             if pack is None:
                 pack = self._pack_of(entry)
-            pack.incoming.append(tuple(entry))
+            pack.incoming.append(entry)
         out: list[Entry] = []
         for pack in self._packs.values():
             pack.fill(out)

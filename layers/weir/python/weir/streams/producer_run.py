@@ -1,14 +1,13 @@
 """One run of a producer: the loop that pulls, sends, and settles. ``producer.py`` says what it promises."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
 from heapq import heappop, heappush
-from itertools import islice, repeat
+from itertools import compress, islice, repeat
 from operator import itemgetter
 from random import Random
 
 from weir.runtime.clock import Clock
-from weir.streams.entries import Accepted, Entry, PutTally, Rejected, Stopped
+from weir.streams.entries import AcceptedBatch, Entry, PutTally, Rejected, Stopped
 from weir.streams.hashing import ShardMap
 from weir.streams.pacing import Pace, Rate, Schedule
 from weir.streams.producer_order import KeyOrder
@@ -18,10 +17,10 @@ from weir.streams.producer_requests import Answer, Requests, failure
 from weir.streams.producer_tally import Counts
 
 _MOST_ENTRIES = 10_000
-_MOST_AGGREGATED_ENTRIES = 40_000
+_MOST_AGGREGATED_ENTRIES = 20_000
 _MOST_BYTES = 32 * 1024 * 1024
 _LARGEST_PULL = 500
-_LARGEST_AGGREGATED_PULL = 2_000
+_LARGEST_AGGREGATED_PULL = 1_000
 
 _LINGER_SECONDS = 0.1
 _PULL_SECONDS = 0.05
@@ -36,7 +35,6 @@ _ANSWER_MISMATCH = "AnswerMismatch"
 _DEADLINE = "DeadlineExceeded"
 _PREDECESSOR = "PredecessorRejected"
 
-_accepted = partial(tuple.__new__, Accepted)  # a NamedTuple's own constructor takes twice as long
 _data = itemgetter(1)
 
 
@@ -60,7 +58,7 @@ class ProducerRun:
         max_attempts: int,
         rng: Random,
         deadline: float,
-        on_accepted: Callable[[list[Accepted]], None],
+        on_accepted: Callable[[AcceptedBatch], None],
         on_rejected: Callable[[list[Rejected]], None],
     ) -> None:
         self._entries = entries
@@ -236,19 +234,16 @@ class ProducerRun:
         if len(results) != len(batch.entries):
             self._retry_all(answer, _ANSWER_MISMATCH, now, uncertain=True)
             return
-        shard_ids, sequence_numbers, codes = zip(*results, strict=True)
-        rows = zip(batch.entries, shard_ids, sequence_numbers, batch.attempts(), strict=False)
+        shard_ids, numbers, codes = zip(*results, strict=True)
+        attempts = list(islice(batch.attempts(), len(results)))
         if not any(codes):
-            self._accept(list(map(_accepted, rows)))
+            self._accept(AcceptedBatch(batch.entries, shard_ids, numbers, attempts))
             return
-        accepted: list[Accepted] = []
-        failed: list[Again] = []
-        for row, code in zip(rows, codes, strict=True):
-            if code:
-                failed.append(Again(row[0], row[3], code))
-            else:
-                accepted.append(_accepted(row))
-        self._accept(accepted)
+        taken = [not code for code in codes]
+        columns = (batch.entries, shard_ids, numbers, attempts)
+        self._accept(AcceptedBatch(*(list(compress(column, taken)) for column in columns)))
+        rows = zip(batch.entries, attempts, codes, strict=True)
+        failed = [Again(entry, tried, code) for entry, tried, code in rows if code]
         self._slow_down([item.entry for item in failed if item.code == _THROTTLED], answer.sent_at, now)
         self._retry(failed, now)
 
@@ -305,26 +300,24 @@ class ProducerRun:
 
     # Reports
 
-    def _accept(self, accepted: list[Accepted]) -> None:
+    def _accept(self, accepted: AcceptedBatch) -> None:
         if not accepted:
             return
-        sent: Sequence[Entry]
-        sent, shard_ids, _, _ = zip(*accepted, strict=True)
-        self._counts.add_accepted(sent, shard_ids)
+        self._counts.add_accepted(accepted.entries, accepted.shard_ids)
         if self._order is not None:
-            released = [entry for entry in map(self._order.accepted, sent) if entry is not None]
+            released = [entry for entry in map(self._order.accepted, accepted.entries) if entry is not None]
             self._outbox.add(released, self._monotonic())
         if self._packer is None:
-            self._report(accepted, sent)
+            self._report(accepted)
             return
         for entry, shard_id, number, attempts in accepted:
             entries = members(entry)
-            rows = zip(entries, repeat(shard_id), repeat(number), repeat(attempts), strict=False)
-            self._report(list(map(_accepted, rows)), entries)
+            count = len(entries)
+            self._report(AcceptedBatch(entries, [shard_id] * count, [number] * count, [attempts] * count))
 
-    def _report(self, accepted: list[Accepted], entries: Sequence[Entry]) -> None:
+    def _report(self, accepted: AcceptedBatch) -> None:
         self._unsettled -= len(accepted)
-        self._unsettled_bytes -= _data_bytes(entries)
+        self._unsettled_bytes -= _data_bytes(accepted.entries)
         self._on_accepted(accepted)
 
     def _reject(self, items: list[Again]) -> None:

@@ -1,0 +1,188 @@
+"""The close: a verdict, a report and metrics, once, whatever came before."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.unit.analysis.measurements import measured
+from tests.unit.runs.fakes import Wires, run_of, spec_of, stored
+from weir.runs.bucket import ObjectMissing, RunsBucket, measurement_key, report_key
+from weir.runs.closing import close, read_report
+from weir.runs.models import Failure, Run, Status, Verdict
+from weir.runs.table import RunNotFound, RunsTable
+from weir.runtime.errors import Conflict, Unavailable
+from weir.streams import tags
+
+BROKEN = Failure(step="Insert", error="Denied", cause="no")
+
+
+@pytest.fixture
+def wires(table: RunsTable, bucket: RunsBucket) -> Wires:
+    return Wires(table, bucket)
+
+
+def analyzed(wires: Wires, spec: Any = None, **changes: Any) -> Run:
+    """A run that was measured, and whose stream is gone."""
+    run = stored(wires.table, run_of(spec))
+    m = measured(run_id=run.run_id, stream_name=run.stream_name, **changes)
+    wires.bucket.save(measurement_key(run.run_id), m.to_dict())
+    return run
+
+
+def head(wires: Wires, run: Run) -> Run:
+    found = wires.table.head(run.run_id)
+    assert found is not None
+    return found
+
+
+def emitted(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    """The metrics that were published, a document a line."""
+    lines = capsys.readouterr().out.splitlines()
+    return [json.loads(line) for line in lines if '"_aws"' in line]
+
+
+def test_a_good_run_passes(wires: Wires, capsys: pytest.CaptureFixture[str]) -> None:
+    # Given a run that was measured and found well
+    run = analyzed(wires)
+    # When closed
+    answer = close(run.run_id, None, wires)
+    # Then its verdict is kept, with its cost
+    assert answer["verdict"] == Verdict.PASSED
+    closed = head(wires, run)
+    assert (closed.status, closed.verdict, closed.resources_left) == (Status.CLOSED, Verdict.PASSED, 0)
+    assert closed.cost_usd is not None
+    assert json.dumps(answer)
+    # and the report says the same, in both forms
+    report = json.loads(read_report(run.run_id, "json", wires))
+    assert (report["run_id"], report["verdict"]) == (run.run_id, "PASSED")
+    assert "PASSED" in read_report(run.run_id, "html", wires)
+    # and so do the metrics, once
+    (told,) = emitted(capsys)
+    assert (told["Runs"], told["RunsPassed"], told["RunsFailed"]) == ([1], [1], [0])
+    assert (told["RecordsLost"], told["RecordsAccepted"], told["ResourcesLeft"]) == ([0], [10_000], [0])
+    assert told["LatencyP99"][0] == pytest.approx(99, rel=0.02)
+
+
+def test_closing_twice_changes_nothing(wires: Wires, capsys: pytest.CaptureFixture[str]) -> None:
+    # Given a run that was closed
+    run = analyzed(wires)
+    first = close(run.run_id, None, wires)
+    before = head(wires, run)
+    # When the clean-up closes it again, with a failure
+    wires.time.seconds += 60
+    assert close(run.run_id, Failure(step="Run", error="Stopped", cause="late"), wires) == first
+    # Then all is as it was, and nothing is counted twice
+    assert head(wires, run) == before
+    assert json.loads(read_report(run.run_id, "json", wires))["verdict"] == "PASSED"
+    assert len(emitted(capsys)) == 1
+
+
+def test_a_run_that_was_never_stored_has_a_verdict_and_no_report(wires: Wires) -> None:
+    # Given an execution whose input was no spec
+    refused = Failure(step="Plan", error="SpecInvalid", cause="load: Field required")
+    answer = close("never-stored", refused, wires)
+    # Then the machine learns why, and nothing was made
+    assert (answer["verdict"], answer["reasons"][0]) == (Verdict.FAILED, "Plan: SpecInvalid: load: Field required")
+    assert wires.table.head("never-stored") is None
+    with pytest.raises(RunNotFound):
+        read_report("never-stored", "json", wires)
+
+
+def test_a_run_that_broke_before_it_was_measured(wires: Wires, capsys: pytest.CaptureFixture[str]) -> None:
+    # Given a run without a measurement
+    run = stored(wires.table, run_of())
+    # When closed with its failure
+    answer = close(run.run_id, BROKEN, wires)
+    # Then step and cause come first, and what was not measured is not published as nothing
+    assert answer["verdict"] == Verdict.FAILED
+    assert answer["reasons"][0] == "Insert: Denied: no"
+    assert "could not be measured: nothing was measured" in answer["reasons"]
+    assert head(wires, run).cost_usd is None
+    report = json.loads(read_report(run.run_id, "json", wires))
+    assert report["missing"]
+    assert "<html" in read_report(run.run_id, "html", wires)
+    (told,) = emitted(capsys)
+    assert told["RunsFailed"] == [1]
+    assert not {"RecordsLost", "RecordsAccepted", "CostUsd", "LatencyP99"} & set(told)
+
+
+def test_without_a_measurement_nothing_passes(wires: Wires) -> None:
+    run = stored(wires.table, run_of())
+    assert close(run.run_id, None, wires)["verdict"] == Verdict.DEGRADED
+
+
+def test_the_failure_that_was_stored_first_is_the_one_that_counts(wires: Wires) -> None:
+    # Given a run whose branch broke, and that then could not be deleted
+    run = analyzed(wires)
+    wires.table.fail(run.run_id, BROKEN)
+    answer = close(run.run_id, Failure(step="DeleteStream", error="Timeout", cause="later"), wires)
+    assert answer["reasons"][0].startswith("Insert: Denied")
+
+
+@pytest.mark.parametrize(("error", "verdict"), [("Stopped", "ABORTED"), ("TimedOut", "ABORTED"), ("FAILED", "FAILED")])
+def test_what_ended_the_execution_decides(error: str, verdict: str, wires: Wires) -> None:
+    run = analyzed(wires)
+    assert close(run.run_id, Failure(step="Run", error=error, cause="x"), wires)["verdict"] == verdict
+
+
+def test_a_stream_that_is_still_there_is_left_behind(wires: Wires, capsys: pytest.CaptureFixture[str]) -> None:
+    run = analyzed(wires)
+    wires.log.add(run.stream_name, {tags.MANAGED: "true", tags.RUN_ID: run.run_id})
+    assert close(run.run_id, None, wires)["verdict"] == Verdict.FAILED
+    assert head(wires, run).resources_left == 1
+    assert json.loads(read_report(run.run_id, "json", wires))["resources_left"] == [run.stream_name]
+    assert emitted(capsys)[0]["ResourcesLeft"] == [1]
+
+
+def test_a_stream_that_was_to_be_kept_is_no_fault(wires: Wires) -> None:
+    run = analyzed(wires, spec_of(keep=True))
+    wires.log.add(run.stream_name, {tags.MANAGED: "true", tags.RUN_ID: run.run_id})
+    assert close(run.run_id, None, wires)["verdict"] == Verdict.PASSED
+    assert head(wires, run).resources_left == 1
+
+
+def test_a_kinesis_that_does_not_say_whether_the_stream_is_gone(wires: Wires) -> None:
+    run = analyzed(wires)
+    wires.log.failures["tags"] = [Unavailable("no answer")]
+    assert close(run.run_id, None, wires)["verdict"] == Verdict.DEGRADED
+    assert head(wires, run).resources_left is None
+
+
+def test_a_close_that_dies_on_the_way_can_be_tried_again(wires: Wires, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Given a bucket that fails at the second report
+    run = analyzed(wires)
+    write, calls = RunsBucket.write, 0
+
+    def failing(self: RunsBucket, *args: Any) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            raise Unavailable("no answer")
+        write(self, *args)
+
+    monkeypatch.setattr(RunsBucket, "write", failing)
+    with pytest.raises(Unavailable):
+        close(run.run_id, None, wires)
+    # Then the run is not closed without a report, and the next try closes it
+    assert head(wires, run).status is Status.RUNNING
+    assert close(run.run_id, None, wires)["verdict"] == Verdict.PASSED
+    assert "PASSED" in read_report(run.run_id, "html", wires)
+
+
+def test_no_report_before_the_end(wires: Wires) -> None:
+    run = stored(wires.table, run_of())
+    with pytest.raises(Conflict) as caught:
+        read_report(run.run_id, "json", wires)
+    assert caught.value.retry_after == 2
+
+
+def test_a_run_that_never_started_has_no_report(wires: Wires) -> None:
+    # Given a run that was closed without one, because it could not be started
+    run = stored(wires.table, run_of(planned=False))
+    wires.table.close(
+        run.run_id, verdict=Verdict.ABORTED, reasons=("x",), resources_left=0, cost_usd=None, ended_at=run.created_at
+    )
+    with pytest.raises(ObjectMissing):
+        read_report(run.run_id, "json", wires)
+    assert report_key(run.run_id, "json").endswith("report.json")
