@@ -60,6 +60,8 @@ def start(version: str) -> Server:
         AUTH="true",  # IAM policies are enforced on every role
         IOT_MTLS_ENABLED="0",
         SFTP_ENABLED="0",
+        STATE_DIR=str(places.SCRATCH / "state"),
+        S3_DATA_DIR=str(places.SCRATCH / "s3"),
         DOCKER_HOST="unix:///nonexistent",  # a Docker that happens to run here is none of its business
         **{name: value for name, value in os.environ.items() if name.startswith("WEIR_LOCAL_")},
     )

@@ -58,7 +58,7 @@ FUNCTIONS = {
     "${ControlFunction}": ("functions.run_control.handler", 60.0),
     "${InsertFunction}": ("functions.run_insert.handler", 900.0),
     "${VerifyFunction}": ("functions.run_verify.handler", 900.0),
-    "events": ("functions.run_events.handler", 60.0),
+    "events": ("functions.run_events.handler", 29.0),
     "sweeper": ("functions.sweeper.handler", 900.0),
 }
 

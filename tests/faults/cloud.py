@@ -110,6 +110,7 @@ class Cloud:
         self.born: dict[str, list[Any]] = {}
         self.delivered: set[tuple[str, str, str]] = set()
         self.struck = 0
+        self.tamper: Callable[[Any], None] = lambda _stream: None
         self.on_stop: Stop = lambda _machine, _status, _error, _cause: None
         self.states: Callable[[str, dict[str, Any]], tuple[int, dict[str, Any]]] = _no_states
         self._occurrences: Counter[tuple[Place, str]] = Counter()
@@ -278,6 +279,8 @@ class Cloud:
             made.status = "CREATING"
             self._active_at[stream] = self.kernel.now + CREATING_SECONDS
             self.born.setdefault(stream, []).append(made)
+        elif name == "PutRecords":
+            self.tamper(self.kinesis.streams[stream])
         elif name == "DeleteStream":
             self.kinesis.streams[stream] = self._deleting[stream]  # moto forgets it at once, AWS does not
         elif name == "GetRecords" and reaches:

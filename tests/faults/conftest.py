@@ -1,5 +1,7 @@
 """No fault test reaches the network: a socket that is opened fails the test. The count of cases ends the session."""
 
+from collections.abc import Iterator
+
 import pytest
 import pytest_socket
 
@@ -8,6 +10,15 @@ _MARK = "fault matrix"
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     pytest_socket.disable_socket(allow_unix_socket=True)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_client_stays() -> Iterator[None]:
+    """Clients that were made with this AWS' credentials serve no later test."""
+    from tests.faults.account import forget_clients
+
+    yield
+    forget_clients()
 
 
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> None:

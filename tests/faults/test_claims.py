@@ -1,11 +1,13 @@
 """The oracle and the list of cases are themselves tested: a matrix that can't fail would prove nothing."""
 
+import re
 from collections import Counter
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from tests.faults.account import FUNCTIONS, REPOSITORY
 from tests.faults.claims import lies, unnamed
 from tests.faults.fault import Fault, Kind, kinds_of
 from tests.faults.machine import Place
@@ -79,3 +81,18 @@ def test_every_call_of_a_run_is_tried_in_every_way() -> None:
     # Then each is tried in every way that there is
     wanted = {(place, operation, kind) for place, operation in made for kind in kinds_of(operation)}
     assert wanted <= tried
+
+
+def test_functions_are_cut_off_when_the_template_says_so() -> None:
+    # Given the template's functions and their time-outs, which come from Globals where they have none of their own
+    template = (REPOSITORY / "template.yaml").read_text()
+    sections = dict(re.findall(r"^  (\w+):\n((?:    .*\n|\n)+)", template, re.MULTILINE))
+    general = re.search(r"^    Timeout: (\d+)", sections["Function"], re.MULTILINE)
+    assert general is not None
+
+    # When each is compared with the simulated one, Then they are the same
+    for module, seconds in FUNCTIONS.values():
+        folder = module.split(".")[1]
+        body = next(body for body in sections.values() if f"CodeUri: functions/{folder}\n" in body)
+        own = re.search(r"^      Timeout: (\d+)", body, re.MULTILINE) or general
+        assert float(own[1]) == seconds, folder

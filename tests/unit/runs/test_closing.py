@@ -170,6 +170,35 @@ def test_a_close_that_dies_on_the_way_can_be_tried_again(wires: Wires, monkeypat
     assert "PASSED" in read_report(run.run_id, "html", wires)
 
 
+def test_of_two_that_close_at_once_the_first_is_right_everywhere(
+    wires: Wires, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Given a clean-up that closes the run while its own close is writing the report
+    run = analyzed(wires)
+    write, calls = RunsBucket.write, 0
+
+    def overtaken(self: RunsBucket, *args: Any) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            wires.table.close(
+                run.run_id,
+                verdict=Verdict.ABORTED,
+                reasons=("stopped",),
+                resources_left=0,
+                cost_usd=None,
+                ended_at=run.created_at,
+            )
+        write(self, *args)
+
+    monkeypatch.setattr(RunsBucket, "write", overtaken)
+    # When it comes to its end / Then run, answer and report all say what the first one said, and it counts once
+    assert close(run.run_id, None, wires) == {"run_id": run.run_id, "verdict": "ABORTED", "reasons": ["stopped"]}
+    assert json.loads(read_report(run.run_id, "json", wires))["verdict"] == "ABORTED"
+    assert "ABORTED" in read_report(run.run_id, "html", wires)
+    assert emitted(capsys) == []
+
+
 def test_no_report_before_the_end(wires: Wires) -> None:
     run = stored(wires.table, run_of())
     with pytest.raises(Conflict) as caught:

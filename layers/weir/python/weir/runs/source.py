@@ -122,7 +122,7 @@ class Lines:
         offset = max(position, self._span.start)
         if offset >= self._span.end:
             return
-        if offset == 0 or position > self._span.start:
+        if offset == 0:
             lines = split_lines(self._open_at(offset))
         else:
             # Begin one byte early: only then can it be told whether a line begins at the very start of the span.

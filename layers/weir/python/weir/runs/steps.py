@@ -327,8 +327,14 @@ def failed(raised: Mapping[str, Any]) -> Failure:
 
 
 def located(failure: Failure, run_id: str, wires: Wiring) -> Failure:
-    """A failure of the run as a whole as one of the step that was under way: the first that began and did not end."""
+    """A failure of the run as a whole as one of the step that was under way: the first that began and did not end.
+
+    Where all had ended and the stream was gone, it is the close, which could not even tell that it began.
+    """
     if failure.step != WHOLE_RUN:
         return failure
-    under_way = [step.name for step in wires.table.get(run_id).steps if step.status == "RUNNING"]
+    steps = wires.table.get(run_id).steps
+    under_way = [step.name for step in steps if step.ended_at is None]
+    if not under_way and any(step.name == "DeleteStream" for step in steps):
+        under_way = ["Close"]
     return failure.model_copy(update={"step": under_way[0]}) if under_way else failure
