@@ -194,7 +194,7 @@ def test_memory_is_bounded_by_constants() -> None:
     producer = Producer(put, put.shards, put.time.clock(), pace=AsFastAsPossible(), concurrency=1)
     producer.run(source(), deadline=put.time.seconds + 30, on_accepted=count, on_rejected=count)
     # Then
-    assert 5_000 < ahead <= 10_000
+    assert 2_000 < ahead <= 4_000
 
 
 @pytest.mark.parametrize("wrong", [{"max_attempts": 0}, {"concurrency": 0}])

@@ -16,7 +16,9 @@ from weir.streams.producer_packer import Packer, members
 from weir.streams.producer_requests import Answer, Requests, failure
 from weir.streams.producer_tally import Counts
 
-_MOST_ENTRIES = 10_000
+_MOST_ENTRIES = 4_000
+"""Two requests of 500 for each of four threads. More would be a queue in which records only grow old."""
+
 _MOST_AGGREGATED_ENTRIES = 20_000
 _MOST_BYTES = 32 * 1024 * 1024
 _LARGEST_PULL = 500
