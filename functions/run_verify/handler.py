@@ -4,10 +4,12 @@ from typing import Any
 
 from weir.runs.wiring import wiring
 from weir.runs.working import read_shards
+from weir.runtime import garbage
 from weir.runtime.observability import logger, traced
 from weir.runtime.settings import settings
 
 settings(needs=("runs_table", "runs_bucket"))
+garbage.rarely()
 
 
 def _handle(event: dict[str, Any], context: Any) -> dict[str, Any]:

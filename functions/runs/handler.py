@@ -86,7 +86,7 @@ def start(
     caller = http.principal(event)
 
     def use_case() -> dict[str, Any]:
-        run = start_run(spec, caller.sub, wiring())
+        run = start_run(spec, caller.sub, wiring(), key)
         location = http.link(event, f"/runs/{run.run_id}")
         return Started(run_id=run.run_id, status=run.status, stream_name=run.stream_name, location=location).model_dump(
             mode="json"

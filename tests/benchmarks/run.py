@@ -251,7 +251,7 @@ def versions() -> dict[str, str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--quick", action="store_true", help="one short round: to see that it runs, not to be quoted")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", choices=SECTIONS, action="append", help="a section; all unless given")
     asked = parser.parse_args()
     sections = asked.only or SECTIONS

@@ -24,9 +24,10 @@ def main(endpoint: str, count: int, size: int, keys: int) -> None:
     os.environ["AWS_ENDPOINT_URL"] = endpoint
     from weir.runs.envelope import run_tag
     from weir.runs.verifier import ReaderState, ShardState
-    from weir.runtime import aws
+    from weir.runtime import aws, garbage
     from weir.streams.kinesis_get import GetAdapter
 
+    garbage.rarely()  # as the function that verifies does when it is loaded
     tag = run_tag("bench")
     get = GetAdapter(aws.client("kinesis", attempts=1, validate=False))
     get(f"0:{size}:{keys}", 1)  # the connection and what botocore loads on its first call

@@ -21,7 +21,7 @@ import botocore.retries.quota
 from moto.dynamodb.models import dynamodb_backends
 from moto.s3.models import s3_backends
 
-from tests.faults.cloud import ACCOUNT, REGION, Cloud, FunctionDied, Invocation
+from tests.faults.cloud import ACCOUNT, READ_TIMEOUT_SECONDS, REGION, Cloud, FunctionDied, Invocation
 from tests.faults.fault import Fault
 from tests.faults.kernel import Kernel
 from tests.faults.machine import Execution, Place, StateFailed
@@ -47,6 +47,7 @@ ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": "test",
     "AWS_SECRET_ACCESS_KEY": "test",
     "AWS_REGION": REGION,
+    "WEIR_AWS_TIMEOUT_SECONDS": f"{READ_TIMEOUT_SECONDS}",
     "WEIR_LOG_LEVEL": "CRITICAL",
     "WEIR_RUNS_TABLE": TABLE,
     "WEIR_RUNS_BUCKET": BUCKET,

@@ -42,7 +42,7 @@ def _lies(truth: Truth) -> Iterator[str]:
         yield f"PASSED with {truth.item.get('resources_left')} streams left"
     if truth.report is not None and truth.report["verdict"] != truth.verdict:
         yield f"the report says {truth.report['verdict']}, the run {truth.verdict}"
-    if truth.report is None:
+    if truth.report is None and not (truth.failure is not None and truth.failure["step"] == "Start"):
         yield "closed without a report"
     yield from _false_counts(truth)
 
@@ -89,7 +89,8 @@ def _steps_of(case: Case) -> set[str]:
     if case.fault.kind in STOPS and place.state in {"InsertSlice", "InsertSliceApart", "ReadShards", "ReadShardsApart"}:
         return {"Insert", "Verify", "Run"}  # side by side; "Run" where neither had begun to tell
     if case.fault.kind in STOPS:
-        return {*STEPS[place.state], "Run"}  # "Run" where the step had not begun to tell, or had ended
+        following = {"Close"} if place.state == "ConfirmDeleted" else set()
+        return {*STEPS[place.state], *following, "Run"}  # "Run" where the step had not begun to tell, or had ended
     return STEPS[place.state]
 
 
@@ -112,6 +113,8 @@ def needs_the_sweeper(case: Case) -> bool:
     fault = case.fault
     if case.spec == "orphaned":
         return True
+    if fault.place.state == "Plan" and fault.kind is Kind.STOPPED_STUCK:
+        return True  # the clean-up found no run, and then it was stored
     if case.spec == "started":
         return fault.kind in {Kind.DIES_BEFORE, Kind.DIES_AFTER} or fault.lasting
     return fault.place.machine in {"cleanup", "events"} and (fault.lasting or fault.kind in STOPS)

@@ -15,7 +15,7 @@ from tests.faults.machine import Execution, Place
 
 PLAIN = {"stream": {"shards": 2}, "load": {"records": 24, "keys": {"count": 6}}, "analyses": ["run"]}
 WATCHED = {**PLAIN, "analyses": ["run", "cloudwatch"]}
-SLOW_LOAD = {"records": 24, "keys": {"count": 12}, "rate": 0.5}
+SLOW_LOAD = {"records": 24, "keys": {"count": 12}, "rate": 0.2}
 SLOW = {**PLAIN, "load": SLOW_LOAD}
 APART = {
     **PLAIN,

@@ -97,8 +97,8 @@ def test_two_writers_and_two_readers_are_summed(bench: Any) -> None:
     assert m.latency is not None
     assert m.latency.count == 10
     assert m.ordered_asked
-    # and work: 2 + 2 + 3 + 5 s busy, and 4 more, at 1.75 GB
-    assert m.lambda_gb_seconds == pytest.approx(16 * 1.75)
+    # and work: 2 + 2 + 3 + 5 s busy, and 8 more, at 1.75 GB
+    assert m.lambda_gb_seconds == pytest.approx(20 * 1.75)
     assert m.lambda_requests == 4 + 12
     assert m.state_transitions == 24 + 4 * 3
     assert Measurement.from_dict(m.to_dict()) == m

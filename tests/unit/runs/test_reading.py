@@ -1,74 +1,23 @@
 """A reader of a run: it follows the writers to their end, through reshards and failures, and knows when it is done."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from tests.unit.runs.fakes import Died, Log, run_of, shard, spec_of, stored
-from tests.unit.streams.fakes import FakeTime, expired
-from weir.runs.bucket import RunsBucket, part_key
+from tests.unit.runs.benches import FIRST, SECOND, THIRD, Bench
+from tests.unit.runs.fakes import Died, run_of, spec_of
+from tests.unit.streams.fakes import expired
+from weir.runs.bucket import RunsBucket
 from weir.runs.envelope import run_tag, seal
-from weir.runs.models import Failure, Run
-from weir.runs.reading import QUIET_ROUNDS, Outcome, Reading, Writers, writers_of
+from weir.runs.models import Failure
+from weir.runs.reading import QUIET_ROUNDS, Outcome, Writers, writers_of
 from weir.runs.table import PartState, RunsTable, TakenOver
-from weir.runs.verifier import ReaderState
 from weir.runtime.errors import Timeout, TooManyRequests, Unavailable
 from weir.streams.aggregation import aggregate
 from weir.streams.entries import Entry
 from weir.streams.errors import StreamNotFound
 from weir.streams.kinesis import RecordsAnswer
-
-FIRST, SECOND, THIRD = (f"shardId-{number:012d}" for number in range(3))
-
-
-class Bench:
-    """One reader, on a stream of which the test plays the writers."""
-
-    def __init__(self, table: RunsTable, bucket: RunsBucket, shards: int = 1, **spec: Any) -> None:
-        self.table, self.bucket = table, bucket
-        self.run: Run = stored(table, run_of(spec_of(stream={"shards": shards}, **spec)))
-        self.time = FakeTime()
-        self.log = Log(self.time)
-        self.log.stream(self.run, shards)
-        self.written: dict[str, int] = {}
-        self.out_of_time = False
-        self.claim = table.claim(self.run.run_id, "SLICE", 0, self.run.expires_at)
-
-    def write(self, sequences: Sequence[int], shard_id: str = FIRST, key: str = "k", **changes: Any) -> None:
-        """The writer puts records and has them accepted."""
-        for sequence in sequences:
-            now = self.time.clock().epoch()
-            data = seal(changes.get("tag", run_tag(self.run.run_id)), 0, sequence, int(now * 1e6), b"payload")
-            self.log.put(self.run.stream_name, shard_id, key, changes.get("data", data))
-            self.written[shard_id] = self.written.get(shard_id, 0) + int(changes.get("counts", True))
-
-    def told(self, *, done: bool) -> None:
-        """The writer tells what it has had accepted."""
-        shards = {shard_id: [count, 0, 0] for shard_id, count in self.written.items()}
-        self.table.tell(self.run.run_id, "SLICE", self.claim, {"shards": shards}, saved=done, done=done)
-
-    def reading(self, index: int = 0, readers: int = 1) -> Reading:
-        return Reading(
-            run=self.run,
-            index=index,
-            readers=readers,
-            kinesis=self.log,
-            table=self.table,
-            bucket=self.bucket,
-            clock=self.time.clock(),
-            deadline=lambda: self.out_of_time,
-        )
-
-    def read(self, seconds: float = 800.0, **which: int) -> Outcome:
-        return self.reading(**which).read(self.time.seconds + seconds)
-
-    def part(self, index: int = 0) -> PartState:
-        return next(part for part in self.table.parts(self.run.run_id, "READER") if part.index == index)
-
-    def state(self, index: int = 0) -> ReaderState:
-        key = part_key(self.run.run_id, "READER", index, self.part(index).checkpoint)
-        return ReaderState.from_dict(self.bucket.load(key))
 
 
 @pytest.fixture
@@ -339,80 +288,6 @@ def test_a_reader_without_a_shard_is_done_and_says_so(bench: Callable[..., Bench
     assert b.part(1).done
     assert b.part(1).checkpoint == 1
     assert b.state(1).ledger.unique == 0
-
-
-def test_a_split_is_followed_in_order(bench: Callable[..., Bench]) -> None:
-    # Given a shard that is split in the middle of a key's records
-    b = bench()
-    b.log.family[b.run.stream_name] = [shard(0), shard(1, parent=0), shard(2, parent=0)]
-    stream = b.log.streams[b.run.stream_name]
-    stream.records |= {SECOND: [], THIRD: []}
-    stream.closed[FIRST] = (SECOND, THIRD)
-    b.write(range(20))
-    b.write(range(20, 30), SECOND)
-    b.write(range(10), THIRD, "l")
-    b.told(done=True)
-    b.log.records_per_call = 7
-    # When read / Then the parent comes first, and all of it
-    assert b.read().done
-    state = b.state()
-    assert (state.ledger.unique, state.ledger.reordered, state.ledger.duplicates) == (40, 0, 0)
-    assert {shard_id: one.closed for shard_id, one in state.shards.items()} == {
-        FIRST: True,
-        SECOND: False,
-        THIRD: False,
-    }
-
-
-def test_a_split_is_followed_behind_a_checkpoint(bench: Callable[..., Bench]) -> None:
-    # Given a reader that has followed a split, and gone idle in the children
-    b = bench()
-    b.log.family[b.run.stream_name] = [shard(0), shard(1, parent=0)]
-    stream = b.log.streams[b.run.stream_name]
-    stream.records[SECOND] = []
-    stream.closed[FIRST] = (SECOND,)
-    b.write(range(5))
-    b.told(done=False)
-    assert not b.read().done
-    # When the next goes on / Then it reads the child alone
-    b.write(range(5, 9), SECOND)
-    b.told(done=True)
-    b.log.calls.clear()
-    assert b.read().done
-    assert (b.state().ledger.unique, b.state().ledger.duplicates) == (9, 0)
-
-
-@pytest.mark.parametrize("slow", [FIRST, SECOND])
-def test_a_merge_is_read_when_both_parents_are(slow: str, bench: Callable[..., Bench]) -> None:
-    # Given two shards that are merged, one of which takes far longer to read, and a key that goes on in the child
-    b = bench(shards=2)
-    b.log.family[b.run.stream_name] = [shard(0), shard(1), shard(2, parent=0, adjacent=1)]
-    stream = b.log.streams[b.run.stream_name]
-    stream.records[THIRD] = []
-    stream.closed |= {FIRST: (THIRD,), SECOND: (THIRD,)}
-    b.write(range(50), slow)
-    b.write(range(50, 60), THIRD)
-    b.told(done=True)
-    b.log.records_per_call = 5
-    # When read / Then the child waits for both, so that the key keeps its order
-    assert b.read().done
-    assert (b.state().ledger.unique, b.state().ledger.reordered) == (60, 0)
-
-
-def test_the_children_of_shards_of_two_readers_are_read_once(bench: Callable[..., Bench]) -> None:
-    # Given two shards of different readers that are merged
-    b = bench(shards=2)
-    b.log.family[b.run.stream_name] = [shard(0), shard(1), shard(2, parent=0, adjacent=1)]
-    stream = b.log.streams[b.run.stream_name]
-    stream.records[THIRD] = []
-    stream.closed |= {FIRST: (THIRD,), SECOND: (THIRD,)}
-    b.write(range(5), THIRD)
-    b.told(done=True)
-    # When both read / Then the first parent's reader has the child
-    assert b.read(index=0, readers=2).done
-    assert b.read(index=1, readers=2).done
-    assert set(b.state(0).shards) == {FIRST, THIRD}
-    assert set(b.state(1).shards) == {SECOND}
 
 
 def test_aggregates_are_counted_as_kinesis_does_to_know_the_end(bench: Callable[..., Bench]) -> None:

@@ -10,7 +10,7 @@ from tests.unit.streams.fakes import NOON
 from weir.runs.bucket import RunsBucket
 from weir.runs.models import RUN_ID, RunSpec, Status, Verdict, spec_json
 from weir.runs.starting import RunClosed, new_run_id, plan_run, start_run, stop_run
-from weir.runs.table import RunNotFound, RunsTable
+from weir.runs.table import RunExists, RunNotFound, RunsTable
 from weir.runtime.errors import Invalid, TooManyRequests, Unavailable, UpstreamFailed
 
 
@@ -168,3 +168,15 @@ def test_run_ids_sort_by_time_and_name_streams() -> None:
     assert ids == sorted(ids)
     assert all(RUN_ID.fullmatch(one) and len(f"weir-run-{one}") <= 128 for one in ids)
     assert len({new_run_id(NOON) for _ in range(1_000)}) == 1_000
+
+
+def test_a_key_that_comes_again_finds_the_run_of_the_first(wires: Wires) -> None:
+    # Given a run started with a key, whose answer the caller never saw
+    first = start_run(spec_of(), "user", wires, "key-1")
+    # When the request comes again, from the same caller and from another
+    again = start_run(spec_of(), "user", wires, "key-1")
+    other = start_run(spec_of(), "somebody else", wires, "key-1")
+    # Then there is one run for each of them, and a changed body is not taken for the first
+    assert again.run_id == first.run_id != other.run_id
+    with pytest.raises(RunExists):
+        start_run(spec_of(max_cost="0.9"), "user", wires, "key-1")

@@ -10,7 +10,7 @@ from weir.analysis.rates import RateSeries
 from weir.runs.bucket import RunsBucket, part_key
 from weir.runs.ledger import Ledger
 from weir.runs.models import Run
-from weir.runs.planner import FIXED_TRANSITIONS, LOOP_TRANSITIONS
+from weir.runs.planner import CONTROL_SECONDS, FIXED_TRANSITIONS, LOOP_TRANSITIONS
 from weir.runs.table import Part, PartState, RunsTable
 from weir.runs.verifier import ReaderState
 from weir.runs.writer import SliceState
@@ -19,8 +19,6 @@ from weir.runtime.settings import Settings
 from weir.streams.metrics import Series
 
 HOTTEST_KEYS = 20
-CONTROL_SECONDS = 4.0
-"""Billed seconds of the control steps of one run together; they are too short to be worth counting each."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from weir.runs.envelope import HEADER_BYTES
 from weir.runs.models import Keys, RunPlan, RunSpec
 from weir.runtime.errors import FieldError, Invalid
 from weir.runtime.settings import Settings
+from weir.streams.producer_packer import TARGET_BYTES
 
 SHARD_RECORDS_PER_SECOND = 1_000
 SHARD_BYTES_PER_SECOND = 1 << 20
@@ -22,12 +23,11 @@ SHARDS_PER_READER = 4
 INVOCATION_SECONDS = 600
 """How long a writer or reader works before Step Functions calls it again: well inside Lambda's 15 minutes."""
 
-AGGREGATE_BYTES = 50 * 1024
 MEAN_KEY_BYTES = 8
 MAX_WORKERS = 1_000
 FIXED_TRANSITIONS = 24
 LOOP_TRANSITIONS = 3
-_CONTROL_SECONDS = 8
+CONTROL_SECONDS = 8
 """Billed time of the control steps of one run together, measured on a warm function."""
 
 _STREAM_OVERHEAD_SECONDS = 90
@@ -134,7 +134,7 @@ def hottest_share(keys: Keys) -> float:
 
 def _packed(spec: RunSpec, record_bytes: int) -> float:
     """Records in one Kinesis record."""
-    return max(1.0, AGGREGATE_BYTES / (record_bytes + MEAN_KEY_BYTES)) if spec.load.aggregated else 1.0
+    return max(1.0, TARGET_BYTES / (record_bytes + MEAN_KEY_BYTES)) if spec.load.aggregated else 1.0
 
 
 def _cost(
@@ -148,7 +148,7 @@ def _cost(
     loops: int,
     transitions: int,
 ) -> Cost:
-    busy_seconds = (workers + readers) * (seconds + 3) + _CONTROL_SECONDS
+    busy_seconds = (workers + readers) * (seconds + 3) + CONTROL_SECONDS
     invocations = (workers + readers) * loops + 12
     return estimate_run(
         mode=spec.stream.mode,

@@ -27,6 +27,9 @@ QUIET_ROUNDS = 5
 """Idle visits to the tip, after the writers ended, until what is missing is given up as lost."""
 
 LOOK_SECONDS = 0.5
+LOOK_SECONDS_A_WRITER = 0.005
+"""Every look reads an item of each writer: a thousand are looked at every five seconds."""
+
 TELL_SECONDS = 1.0
 SAVE_SECONDS = 20.0
 
@@ -130,6 +133,8 @@ class _Loop:
             shard_id: self._reader(shard_id, shard) for shard_id, shard in state.shards.items() if not shard.closed
         }
         self._told_at = self._looked_at = reading.clock.monotonic()
+        writers = reading.run.plan.workers if reading.run.plan else 1
+        self._look_seconds = max(LOOK_SECONDS, LOOK_SECONDS_A_WRITER * writers)
         self.idle = False
         self.out_of_time = False
 
@@ -148,7 +153,7 @@ class _Loop:
             if writers is not None and at_tip and self._all_seen(writers):
                 state.finished = True
                 return
-            if now - self._looked_at >= LOOK_SECONDS or writers is None:
+            if now - self._looked_at >= self._look_seconds or writers is None:
                 writers = self._look(now)
             if now - last_record_at >= IDLE_SECONDS:
                 self._go_idle(at_tip, writers)

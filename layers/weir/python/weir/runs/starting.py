@@ -1,11 +1,13 @@
 """Start, plan and stop runs, for a caller over HTTP."""
 
+import hashlib
 import secrets
 from datetime import datetime, timedelta
 
 from weir.runs.bucket import ObjectMissing
 from weir.runs.models import Failure, Run, RunPlan, RunSpec, S3Source, Status, Verdict, spec_json
 from weir.runs.planner import SourceSize, make_plan
+from weir.runs.table import RunExists
 from weir.runs.wiring import Wiring
 from weir.runtime.errors import Conflict, FieldError, Invalid, WeirError
 
@@ -19,6 +21,15 @@ class RunClosed(Conflict):
 def new_run_id(now: datetime) -> str:
     """A run id that sorts by time, such as ``20261121t140500-9f86d081``."""
     return f"{now:%Y%m%dt%H%M%S}-{secrets.token_hex(4)}"
+
+
+def keyed_run_id(now: datetime, owner: str, key: str) -> str:
+    """A run id that follows from the day, the owner and an idempotency key.
+
+    A request that comes again then finds the run of the first, even where the first answer could not be kept.
+    """
+    digest = hashlib.blake2b(f"{owner}\n{key}".encode(), digest_size=10).hexdigest()
+    return f"{now:%Y%m%d}-{digest}"
 
 
 def source_size(spec: RunSpec, wires: Wiring) -> SourceSize | None:
@@ -58,8 +69,8 @@ def new_run(run_id: str, spec: RunSpec, owner: str, wires: Wiring, execution_arn
     )
 
 
-def start_run(spec: RunSpec, owner: str, wires: Wiring) -> Run:
-    """Plan, store and start a run.
+def start_run(spec: RunSpec, owner: str, wires: Wiring, key: str | None = None) -> Run:
+    """Plan, store and start a run; or find the one that the same idempotency ``key`` has made today.
 
     Raises
     ------
@@ -70,9 +81,16 @@ def start_run(spec: RunSpec, owner: str, wires: Wiring) -> Run:
     """
     plan_run(spec, wires)
     machine = wires.run_machine
-    run_id = new_run_id(wires.clock.now())
+    now = wires.clock.now()
+    run_id = new_run_id(now) if key is None else keyed_run_id(now, owner, key)
     run = new_run(run_id, spec, owner, wires, machine.execution_arn(run_id))
-    wires.table.create(run)
+    try:
+        wires.table.create(run)
+    except RunExists:
+        found = wires.table.head(run_id)  # made with the same key, or by this very call: the answer to it was lost
+        if found is None or found.spec != spec:
+            raise
+        run = found
     try:
         machine.start(run.run_id, spec_json(spec))
     except WeirError as error:

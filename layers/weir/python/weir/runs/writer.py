@@ -13,10 +13,10 @@ from typing import Any
 from weir.runs.bucket import RunsBucket, part_key
 from weir.runs.envelope import run_tag, seal
 from weir.runs.models import Load, Run
-from weir.runs.source import Source, SourceUnreadable
+from weir.runs.source import Source
 from weir.runs.table import Claim, RunsTable
 from weir.runtime.clock import Clock
-from weir.runtime.errors import NotFound, TooManyRequests, Unavailable, UpstreamFailed
+from weir.runtime.errors import NotFound, TooManyRequests, Unavailable, UpstreamFailed, WeirError
 from weir.runtime.observability import logger
 from weir.streams.entries import Accepted, Entry, PutTally, Rejected
 from weir.streams.pacing import AsFastAsPossible, Burst, Pace, Rate
@@ -156,8 +156,10 @@ class SliceWriter:
 
     def _segment(
         self, producer: Producer, state: SliceState, claim: Claim, segment_end: float, give_up: float
-    ) -> tuple[PutTally, SourceUnreadable | None]:
+    ) -> tuple[PutTally, WeirError | None]:
         before = state.counts()
+        # Per shard, only a checkpoint tells: for a thousand shards it is 50 KB, too much for every second.
+        del before["shards"]
         told = {"at": self.clock.monotonic(), "accepted": state.accepted}
 
         def on_accepted(batch: Sequence[Accepted]) -> None:
@@ -170,7 +172,7 @@ class SliceWriter:
             for one in batch:
                 state.rejected.setdefault(one.entry.partition_key, []).append(one.entry.ref)
 
-        unreadable: list[SourceUnreadable] = []
+        unreadable: list[WeirError] = []
         tally = producer.run(
             self._entries(state, segment_end, unreadable.append),
             deadline=give_up,
@@ -181,9 +183,10 @@ class SliceWriter:
         return tally, unreadable[0] if unreadable else None
 
     def _entries(
-        self, state: SliceState, segment_end: float, on_unreadable: Callable[[SourceUnreadable], None]
+        self, state: SliceState, segment_end: float, on_unreadable: Callable[[WeirError], None]
     ) -> Iterator[Entry]:
-        """Sealed records of one segment. A line that can't be used ends it, so that what came before is accounted."""
+        """Sealed records of one segment. A line that can't be used, or a source that AWS does not give on, ends it, so
+        that what came before is accounted for."""
         tag, index, produced = run_tag(self.run.run_id), self.index, state.produced
         epoch, monotonic = self.clock.epoch, self.clock.monotonic
         try:
@@ -195,7 +198,7 @@ class SliceWriter:
                 if monotonic() >= segment_end:
                     return
             state.finished = True
-        except SourceUnreadable as error:
+        except WeirError as error:
             on_unreadable(error)
 
     def _tell(self, claim: Claim, counts: Mapping[str, Any]) -> None:
