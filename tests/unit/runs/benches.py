@@ -7,9 +7,10 @@ from tests.unit.runs.fakes import Log, run_of, spec_of, stored
 from tests.unit.streams.fakes import FakeTime
 from weir.runs.bucket import RunsBucket, part_key
 from weir.runs.envelope import run_tag, seal
+from weir.runs.items import PartState
 from weir.runs.models import Run
 from weir.runs.reading import Outcome, Reading
-from weir.runs.table import PartState, RunsTable
+from weir.runs.table import RunsTable
 from weir.runs.verifier import ReaderState
 
 FIRST, SECOND, THIRD = (f"shardId-{number:012d}" for number in range(3))

@@ -10,9 +10,10 @@ from tests.unit.streams.fakes import NOON, FakeTime
 from weir.analysis.measurement import Measurement
 from weir.runs.bucket import RunsBucket, part_key
 from weir.runs.envelope import run_tag, seal
+from weir.runs.items import Part
 from weir.runs.measuring import CloudWatchFacts, StreamFacts, measure
 from weir.runs.models import Run
-from weir.runs.table import Part, RunsTable
+from weir.runs.table import RunsTable
 from weir.runs.verifier import ReaderState, ShardState
 from weir.runs.writer import SliceState
 from weir.streams.kinesis import RawRecord

@@ -10,9 +10,10 @@ from tests.unit.runs.fakes import Died, run_of, spec_of
 from tests.unit.streams.fakes import expired
 from weir.runs.bucket import RunsBucket
 from weir.runs.envelope import run_tag, seal
+from weir.runs.items import PartState
 from weir.runs.models import Failure
 from weir.runs.reading import QUIET_ROUNDS, Outcome, Writers, writers_of
-from weir.runs.table import PartState, RunsTable, TakenOver
+from weir.runs.table import RunsTable, TakenOver
 from weir.runtime.errors import Timeout, TooManyRequests, Unavailable
 from weir.streams.aggregation import aggregate
 from weir.streams.entries import Entry

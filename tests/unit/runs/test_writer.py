@@ -12,11 +12,12 @@ from tests.unit.streams.fake_put import client_error
 from tests.unit.streams.fakes import FakeTime
 from weir.runs.bucket import RunsBucket, part_key
 from weir.runs.envelope import read
+from weir.runs.items import PartState
 from weir.runs.ledger import Ledger
 from weir.runs.models import Load, Run
 from weir.runs.planner import Span
 from weir.runs.source import Drawn, Generated, Source, SourceUnreadable
-from weir.runs.table import PartState, RunsTable, TakenOver
+from weir.runs.table import RunsTable, TakenOver
 from weir.runs.writer import SliceState, SliceWriter, StreamGone, pace_of, segment_of
 from weir.runtime.errors import TooManyRequests, UpstreamFailed
 from weir.streams.entries import Entry

@@ -8,10 +8,11 @@ from weir.analysis.histogram import Histogram
 from weir.analysis.measurement import Measurement, ShardMeasurement
 from weir.analysis.rates import RateSeries
 from weir.runs.bucket import RunsBucket, part_key
+from weir.runs.items import Part, PartState
 from weir.runs.ledger import Ledger
 from weir.runs.models import Run
 from weir.runs.planner import CONTROL_SECONDS, FIXED_TRANSITIONS, LOOP_TRANSITIONS
-from weir.runs.table import Part, PartState, RunsTable
+from weir.runs.table import RunsTable
 from weir.runs.verifier import ReaderState
 from weir.runs.writer import SliceState
 from weir.runtime.clock import Clock

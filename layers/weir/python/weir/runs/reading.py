@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 from weir.runs.bucket import RunsBucket, part_key
 from weir.runs.envelope import run_tag
+from weir.runs.items import PartState
 from weir.runs.models import Run
-from weir.runs.table import Claim, PartState, RunsTable
+from weir.runs.table import Claim, RunsTable
 from weir.runs.verifier import ReaderState, ShardState
 from weir.runtime.clock import Clock
 from weir.runtime.errors import Timeout, TooManyRequests, Unavailable

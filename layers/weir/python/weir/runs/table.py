@@ -13,17 +13,28 @@ holder writes only while it is still the holder; a run is closed once. Items car
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from datetime import datetime
+from typing import Any
 
-from weir.runs.models import Failure, Progress, Run, RunPlan, RunSpec, RunSummary, Status, Step, Verdict, spec_json
+from weir.runs.items import (
+    KEPT,
+    SCHEMA,
+    Part,
+    PartState,
+    document,
+    item_of,
+    key,
+    part_of,
+    progress_of,
+    run_of,
+    sort_key,
+    summary_of,
+    worked,
+)
+from weir.runs.models import Failure, Run, RunPlan, RunSummary, Status, Verdict
 from weir.runtime import aws
 from weir.runtime.clock import parse_rfc3339, rfc3339
 from weir.runtime.errors import Conflict, NotFound, WeirError
-
-SCHEMA = 1
-KEPT = timedelta(days=90)
-Part = Literal["SLICE", "READER"]
 
 
 class RunNotFound(NotFound):
@@ -53,16 +64,6 @@ class Claim:
     checkpoint: int
 
 
-@dataclass(frozen=True, slots=True)
-class PartState:
-    """A slice or reader as last told: done or not, and its counts."""
-
-    index: int
-    done: bool
-    checkpoint: int
-    counts: dict[str, Any]
-
-
 class RunsTable:
     """The table behind one botocore DynamoDB client. AWS failures become WeirErrors."""
 
@@ -72,7 +73,7 @@ class RunsTable:
 
     def create(self, run: Run) -> None:
         """Store a new run. RunExists where the id was used before."""
-        item = _item(run)
+        item = item_of(run)
         try:
             self._client.put_item(TableName=self._name, Item=item, ConditionExpression="attribute_not_exists(pk)")
         except Exception as error:
@@ -86,18 +87,18 @@ class RunsTable:
         heads = [item for item in items if item["sk"]["S"] == "RUN"]
         if not heads:
             raise RunNotFound(f"There is no run {run_id!r}.")
-        run = _run(heads[0])
-        steps = (*run.steps, *_worked(run, items))
+        run = run_of(heads[0])
+        steps = (*run.steps, *worked(run, items))
         ordered = tuple(sorted(steps, key=lambda step: step.started_at))
-        return run.model_copy(update={"progress": _progress(run, items), "steps": ordered})
+        return run.model_copy(update={"progress": progress_of(run, items), "steps": ordered})
 
     def head(self, run_id: str) -> Run | None:
         """A run without its progress, strongly consistent; None where there is none."""
         try:
-            answer = self._client.get_item(TableName=self._name, Key=_key(run_id, "RUN"), ConsistentRead=True)
+            answer = self._client.get_item(TableName=self._name, Key=key(run_id, "RUN"), ConsistentRead=True)
         except Exception as error:
             raise _failed(error, "reading the run") from error
-        return _run(answer["Item"]) if "Item" in answer else None
+        return run_of(answer["Item"]) if "Item" in answer else None
 
     def page(self, limit: int, after: dict[str, str] | None) -> tuple[list[RunSummary], dict[str, str] | None]:
         """Runs newest first, and where to go on (None at the end)."""
@@ -117,7 +118,7 @@ class RunsTable:
             raise _failed(error, "listing runs") from error
         last = answer.get("LastEvaluatedKey")
         position = {name: value["S"] for name, value in last.items()} if last else None
-        return [_summary(item) for item in answer["Items"]], position
+        return [summary_of(item) for item in answer["Items"]], position
 
     def open_runs(self) -> Iterator[tuple[str, datetime]]:
         """Id and creation time of every run that is not closed, oldest first, over all pages."""
@@ -142,7 +143,7 @@ class RunsTable:
             "SET #status = :running, #plan = :plan, execution_arn = :arn",
             {
                 ":running": {"S": Status.RUNNING},
-                ":plan": _document(plan),
+                ":plan": document(plan),
                 ":arn": {"S": execution_arn},
                 ":closed": {"S": Status.CLOSED},
             },
@@ -162,7 +163,7 @@ class RunsTable:
 
     def fail(self, run_id: str, failure: Failure) -> None:
         """Store what broke the run; the first failure stays, for later ones follow from it."""
-        self._update(run_id, "SET failure = if_not_exists(failure, :failure)", {":failure": _document(failure)})
+        self._update(run_id, "SET failure = if_not_exists(failure, :failure)", {":failure": document(failure)})
 
     def close(
         self,
@@ -180,7 +181,7 @@ class RunsTable:
         try:
             self._client.update_item(
                 TableName=self._name,
-                Key=_key(run_id, "RUN"),
+                Key=key(run_id, "RUN"),
                 UpdateExpression="SET #status = :closed, verdict = :verdict, reasons = :reasons, "
                 "resources_left = :left, cost_usd = :cost, ended_at = :at REMOVE #open",
                 ConditionExpression="attribute_exists(pk) AND #status <> :closed",
@@ -205,7 +206,7 @@ class RunsTable:
         try:
             answer = self._client.update_item(
                 TableName=self._name,
-                Key=_key(run_id, _part_key(part, index)),
+                Key=key(run_id, sort_key(part, index)),
                 UpdateExpression="SET #schema = :schema, #ttl = :ttl, checkpoint = if_not_exists(checkpoint, :none), "
                 "done = if_not_exists(done, :no) ADD version :one, invocations :one",
                 ExpressionAttributeNames={"#schema": "schema", "#ttl": "ttl"},
@@ -249,7 +250,7 @@ class RunsTable:
         try:
             self._client.update_item(
                 TableName=self._name,
-                Key=_key(run_id, _part_key(part, claim.index)),
+                Key=key(run_id, sort_key(part, claim.index)),
                 UpdateExpression=changes,
                 ConditionExpression="version = :mine",
                 ExpressionAttributeValues={
@@ -265,7 +266,7 @@ class RunsTable:
 
     def parts(self, run_id: str, part: Part) -> list[PartState]:
         """All slices or readers of a run that have begun, by index; strongly consistent, over all pages."""
-        return [_part(item) for item in self._query(run_id, prefix=f"{part}#")]
+        return [part_of(item) for item in self._query(run_id, prefix=f"{part}#")]
 
     def _query(self, run_id: str, prefix: str | None = None) -> Iterator[dict[str, Any]]:
         condition, values = "pk = :pk", {":pk": {"S": f"RUN#{run_id}"}}
@@ -295,7 +296,7 @@ class RunsTable:
         try:
             self._client.update_item(
                 TableName=self._name,
-                Key=_key(run_id, "RUN"),
+                Key=key(run_id, "RUN"),
                 UpdateExpression=changes,
                 ConditionExpression=only_if,
                 ExpressionAttributeValues=dict(values),
@@ -310,144 +311,3 @@ class RunsTable:
 def _failed(error: Exception, doing: str) -> Exception:
     """The domain error for an AWS failure; any other exception as it is."""
     return aws.translate(error, doing) if not isinstance(error, WeirError) and aws.is_aws_error(error) else error
-
-
-def _key(run_id: str, sort: str) -> dict[str, Any]:
-    return {"pk": {"S": f"RUN#{run_id}"}, "sk": {"S": sort}}
-
-
-def _part_key(part: Part, index: int) -> str:
-    return f"{part}#{index:05d}"
-
-
-def _document(model: RunPlan | Failure) -> dict[str, str]:
-    return {"S": model.model_dump_json()}
-
-
-def _item(run: Run) -> dict[str, Any]:
-    at = f"{rfc3339(run.created_at)}#{run.run_id}"
-    item = {
-        **_key(run.run_id, "RUN"),
-        "schema": {"N": str(SCHEMA)},
-        "ttl": {"N": str(int((run.created_at + KEPT).timestamp()))},
-        "list": {"S": "RUNS"},
-        "open": {"S": "OPEN"},
-        "at": {"S": at},
-        "owner": {"S": run.owner},
-        "status": {"S": run.status},
-        "created_at": {"S": rfc3339(run.created_at)},
-        "expires_at": {"S": rfc3339(run.expires_at)},
-        "stream_name": {"S": run.stream_name},
-        "spec": {"S": json.dumps(spec_json(run.spec))},
-        "began": {"M": {}},
-        "ended": {"M": {}},
-    }
-    if run.execution_arn is not None:
-        item["execution_arn"] = {"S": run.execution_arn}
-    return item
-
-
-def _text(item: Mapping[str, Any], name: str) -> str | None:
-    value = item.get(name, {}).get("S")
-    return None if value is None else str(value)
-
-
-def _time(item: Mapping[str, Any], name: str) -> datetime | None:
-    value = _text(item, name)
-    return None if value is None else parse_rfc3339(value)
-
-
-def _summary(item: Mapping[str, Any]) -> RunSummary:
-    return RunSummary.model_validate(
-        {
-            "run_id": item["pk"]["S"].removeprefix("RUN#"),
-            "owner": item["owner"]["S"],
-            "status": item["status"]["S"],
-            "created_at": item["created_at"]["S"],
-            "ended_at": _text(item, "ended_at"),
-            "stream_name": item["stream_name"]["S"],
-            "verdict": _text(item, "verdict"),
-            "reasons": json.loads(_text(item, "reasons") or "[]"),
-        }
-    )
-
-
-def _run(item: Mapping[str, Any]) -> Run:
-    plan, failure = _text(item, "plan"), _text(item, "failure")
-    left = item.get("resources_left", {}).get("N")
-    failed = None if failure is None else Failure.model_validate_json(failure)
-    return Run(
-        **_summary(item).model_dump(),
-        expires_at=parse_rfc3339(item["expires_at"]["S"]),
-        spec=RunSpec.model_validate_json(item["spec"]["S"]),
-        plan=None if plan is None else RunPlan.model_validate_json(plan),
-        steps=_steps(item, failed),
-        failure=failed,
-        resources_left=None if left is None else int(left),
-        cost_usd=_text(item, "cost_usd"),
-        execution_arn=_text(item, "execution_arn"),
-    )
-
-
-def _steps(item: Mapping[str, Any], failure: Failure | None) -> tuple[Step, ...]:
-    """The steps in the order in which they began."""
-    steps = []
-    for name, began in item["began"]["M"].items():
-        ended = json.loads(item["ended"]["M"].get(name, {"S": "{}"})["S"])
-        broken = failure is not None and failure.step == name
-        steps.append(
-            Step(
-                name=name,
-                status="FAILED" if broken else "DONE" if ended else "RUNNING",
-                started_at=parse_rfc3339(began["S"]),
-                ended_at=parse_rfc3339(ended["ended_at"]) if ended else None,
-                detail=failure.cause if broken and failure else ended.get("detail"),
-            )
-        )
-    return tuple(sorted(steps, key=lambda step: step.started_at))
-
-
-def _part(item: Mapping[str, Any]) -> PartState:
-    counts = json.loads(_text(item, "counts") or "{}")
-    counts["invocations"] = int(item["invocations"]["N"])
-    index = int(item["sk"]["S"].split("#")[1])
-    return PartState(index, item["done"]["BOOL"], int(item["checkpoint"]["N"]), counts)
-
-
-def _worked(run: Run, items: list[dict[str, Any]]) -> Iterator[Step]:
-    """The steps Insert and Verify, from the times that the writers and readers told: they write no run item."""
-    workers, readers = (run.plan.workers, run.plan.readers) if run.plan else (0, 0)
-    for name, part, parts in (("Insert", "SLICE", workers), ("Verify", "READER", readers)):
-        counts = [_part(item) for item in items if item["sk"]["S"].startswith(part)]
-        began = [one.counts["began_at"] for one in counts if one.counts.get("began_at") is not None]
-        if not began:
-            continue
-        done = len(counts) >= parts and all(one.done for one in counts)
-        broken = run.failure is not None and run.failure.step == name
-        ended = [one.counts["ended_at"] for one in counts if one.counts.get("ended_at") is not None]
-        yield Step(
-            name=name,
-            status="FAILED" if broken else "DONE" if done else "RUNNING",
-            started_at=datetime.fromtimestamp(min(began), UTC),
-            ended_at=datetime.fromtimestamp(max(ended), UTC) if (done or broken) and ended else None,
-            detail=run.failure.cause if broken and run.failure else None,
-        )
-
-
-def _progress(run: Run, items: list[dict[str, Any]]) -> Progress:
-    slices = [_part(item) for item in items if item["sk"]["S"].startswith("SLICE#")]
-    readers = [_part(item) for item in items if item["sk"]["S"].startswith("READER#")]
-
-    def total(parts: list[PartState], name: str) -> int:
-        return sum(int(part.counts.get(name, 0)) for part in parts)
-
-    return Progress(
-        planned=run.plan.records if run.plan else None,
-        accepted=total(slices, "accepted"),
-        rejected=total(slices, "rejected"),
-        retried=total(slices, "retried"),
-        throttled=total(slices, "throttled"),
-        seen=total(readers, "seen"),
-        workers_done=sum(part.done for part in slices),
-        readers_done=sum(part.done for part in readers),
-    )
