@@ -8,7 +8,8 @@ AWS (https://docs.aws.amazon.com/step-functions/latest/dg/, "state-parallel", "s
   Output.
 - A branch or iteration reads the variables around it and writes its own, which are gone at its end; children of a
   Distributed Map are executions of their own and see none of the parent's.
-- A branch or iteration that fails stops the others at once, and its error is the state's.
+- A branch or iteration that fails stops the others at once, and its error is the state's; but a Distributed Map's is
+  States.ExceedToleratedFailureThreshold, which does not tell the child's.
 - The states inside branches stand in the execution's history.
 
 The emulator knows these in JSONPath alone, or not at all; shares one set of variables; runs the other branches to their
@@ -160,7 +161,7 @@ def _together(fails_together: bool, action: Any, *arguments: Any) -> Any:
         except sfn._ExecutionError as error:
             outer.check()
             if error.error == "States.ExceedToleratedFailureThreshold":
-                raise
+                raise  # the emulator's own of a Distributed Map, as AWS says it
             raise (scope.failure or error) from None
         outer.check()
     return answer

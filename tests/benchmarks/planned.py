@@ -1,5 +1,10 @@
 """What a run's state machine carries, planned without running: it must grow with workers and not with records.
 
+What it does not show is what breaks first. Nothing is run, so memory, item sizes and AWS's own limits are not measured;
+known bounds are in the planner: ``ledger_keys`` (one entry for each key of each writer) is refused above 4,000,000,
+because the measurement holds them in one function's memory, and writers and readers above 1,000 together are warned of,
+because that is an account's default Lambda concurrency.
+
 ``python -m tests.benchmarks.planned`` prints one JSON line.
 """
 
@@ -7,7 +12,7 @@ import json
 from typing import Any
 
 from weir.runs.models import RunSpec
-from weir.runs.planner import make_plan
+from weir.runs.planner import ledger_keys, make_plan
 from weir.runtime.settings import Settings
 
 SHARDS = 64
@@ -20,7 +25,7 @@ def plan_of(records: int, workers: int) -> dict[str, Any]:
     spec = RunSpec.model_validate(
         {
             "stream": {"shards": SHARDS},
-            "load": {"records": records, "workers": workers, "keys": {"count": 10_000}},
+            "load": {"records": records, "workers": workers, "keys": {"count": 1_000}},
             "max_cost": "10000",
             "expires_in": 86_400,
         }
@@ -31,6 +36,7 @@ def plan_of(records: int, workers: int) -> dict[str, Any]:
         "workers": plan.workers,
         "readers": plan.readers,
         "seconds": round(plan.seconds),
+        "ledger_keys": ledger_keys(spec, records, plan.workers),
         "state_transitions": plan.state_transitions,
         "largest_state_payload_bytes": plan.largest_state_payload_bytes,
         "cost_usd": plan.cost_usd,

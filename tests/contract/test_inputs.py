@@ -121,7 +121,12 @@ def make_stream() -> None:
     kinesis = client("kinesis")
     if STREAM not in kinesis.list_streams()["StreamNames"]:
         kinesis.create_stream(StreamName=STREAM, ShardCount=2)
-        tags = {"weir:managed": "true", "weir:expires-at": "2099-01-01T00:00:00Z", "weir:owner": "anonymous"}
+        tags = {
+            "weir:managed": "true",
+            "weir:stack": "weir",
+            "weir:expires-at": "2099-01-01T00:00:00Z",
+            "weir:owner": "anonymous",
+        }
         kinesis.add_tags_to_stream(StreamName=STREAM, Tags=tags)
 
 

@@ -10,7 +10,7 @@ from jsonata import Jsonata
 
 from tests.contract import asl, stack
 from weir.runtime import errors
-from weir.streams.errors import StreamBusy, StreamQuotaExceeded
+from weir.streams.errors import NotKnownYet, StreamBusy, StreamQuotaExceeded
 
 MACHINES = list(stack.machines())
 SCOPES = [scope for machine in MACHINES for scope in asl.scopes(machine)]
@@ -24,7 +24,11 @@ LAMBDA_TRANSIENT = {
 }
 """https://docs.aws.amazon.com/step-functions/latest/dg/bp-lambda-serviceexception.html"""
 
-OWN_TRANSIENT = {one.__name__ for one in (errors.TooManyRequests, errors.Unavailable, StreamBusy, StreamQuotaExceeded)}
+OWN_TRANSIENT = {
+    one.__name__ for one in (errors.TooManyRequests, errors.Unavailable, NotKnownYet, StreamBusy, StreamQuotaExceeded)
+}
+SHORT_STEPS = {"plan", "create", "active", "branch_failed", "metrics", "delete", "deleted"}
+WORKERS = {"${InsertFunction}", "${VerifyFunction}"}
 each_machine = pytest.mark.parametrize("machine", MACHINES)
 each_scope = pytest.mark.parametrize("scope", SCOPES, ids=[scope.path for scope in SCOPES])
 each_state = pytest.mark.parametrize(
@@ -97,6 +101,9 @@ def test_a_task_has_a_time_out_after_its_functions_own(path: str, name: str, sta
     # Given the function that the task calls
     machine = path.split("/")[0]
     function = called(machine, state)
+    if state["Arguments"]["Payload"].get("step") in SHORT_STEPS:
+        assert state["TimeoutSeconds"] == 90  # they share a function with steps that may take much longer
+        return
 
     # Then Lambda's own time-out comes first, because it says more; and the state's comes some time
     assert stack.functions()[function]["Timeout"] <= state["TimeoutSeconds"] <= 900
@@ -104,9 +111,10 @@ def test_a_task_has_a_time_out_after_its_functions_own(path: str, name: str, sta
 
 @each_task
 def test_a_task_retries_what_passes_and_nothing_else(path: str, name: str, state: asl.State) -> None:
-    (retry,) = state["Retry"]
-    caught = set(retry["ErrorEquals"])
+    *busy, retry = state["Retry"]
+    caught = {error for one in state["Retry"] for error in one["ErrorEquals"]}
     assert caught >= LAMBDA_TRANSIENT | OWN_TRANSIENT | {"States.Timeout"}
+    assert len(busy) == (state["Arguments"]["FunctionName"] in WORKERS)
     assert not caught & {"States.ALL", "States.TaskFailed"}  # these would also repeat what can't get better
     own = {error for error in caught if "." not in error}
     assert own == OWN_TRANSIENT
@@ -114,6 +122,19 @@ def test_a_task_retries_what_passes_and_nothing_else(path: str, name: str, state
     assert retry["BackoffRate"] > 1
     assert retry["MaxAttempts"] >= 3
     assert retry["MaxDelaySeconds"] <= 60
+
+
+def test_workers_wait_long_for_a_place_to_run() -> None:
+    # Given a thousand workers and an account whose concurrent executions are taken
+    workers = [state for _, _, state in TASKS if state["Arguments"]["FunctionName"] in WORKERS]
+    for state in workers:
+        busy, other = state["Retry"]
+
+        # Then being refused a place has tries of its own, for long, and does not use up those of other errors
+        assert busy["ErrorEquals"] == ["Lambda.TooManyRequestsException"]
+        assert "Lambda.TooManyRequestsException" not in other["ErrorEquals"]
+        assert (busy["MaxAttempts"], busy["MaxDelaySeconds"], busy["JitterStrategy"]) == (30, 60, "FULL")
+    assert len(workers) == 4
 
 
 @pytest.mark.parametrize("machine", MACHINES)
@@ -134,6 +155,9 @@ def test_a_failure_is_told_with_step_error_and_cause() -> None:
     for path, name, state in STATES:
         for caught in state.get("Catch", []) if path.startswith("RunMachine") else []:
             told = caught.get("Assign", {}).get("failure", caught.get("Output"))
+            if isinstance(told, dict) and "failure" in told:  # a child, which has the run's id from its input alone
+                assert told["run_id"] == "{% $states.input.run_id %}"
+                told = told["failure"]
             if isinstance(told, dict):
                 assert set(told) == {"step", "error", "cause"}, name
                 assert "States.Timeout" not in told["error"]
@@ -162,6 +186,24 @@ def test_within_a_branch_every_fan_out_catches(scope: asl.Scope) -> None:
             (caught,) = state["Catch"]
             assert caught["ErrorEquals"] == ["States.ALL"], name
             assert scope.states[caught["Next"]]["Arguments"]["Payload"]["step"] == "branch_failed"
+
+
+@pytest.mark.parametrize(("worker", "step"), [("InsertSliceApart", "Insert"), ("ReadShardsApart", "Verify")])
+def test_a_worker_apart_tells_its_failure_itself(worker: str, step: str) -> None:
+    # Given a worker in an execution of its own: the Map around it only learns that too many of its children failed
+    (scope,) = [scope for scope in SCOPES if worker in scope.states]
+
+    # Then what it caught is told to the run from within, and then the child fails, so that the Map does
+    (caught,) = scope.states[worker]["Catch"]
+    assert caught["ErrorEquals"] == ["States.ALL"]
+    assert caught["Output"]["failure"]["step"] == step
+    telling = scope.states[caught["Next"]]
+    assert telling["Arguments"]["Payload"] == {
+        "step": "branch_failed",
+        "run_id": "{% $states.input.run_id %}",
+        "failure": "{% $states.input.failure %}",
+    }
+    assert scope.states[telling["Next"]]["Type"] == "Fail"
 
 
 @each_machine
@@ -195,10 +237,10 @@ def test_a_machine_that_fans_out_may_start_and_stop_its_own_executions(machine: 
     # Then the role allows what Step Functions asks for, on this machine alone:
     # https://docs.aws.amazon.com/step-functions/latest/dg/iam-policies-eg-dist-map.html
     own = stack.attribute(machine, "Arn")
-    executions = own.replace(":stateMachine:", ":execution:") + "/*"
+    executions = {own.replace(":stateMachine:", ":execution:") + rest for rest in ("/*", ":*")}
     assert allowed_resources(machine, "states:StartExecution") == ({own} if apart else set())
     for action in ("states:DescribeExecution", "states:StopExecution"):
-        assert allowed_resources(machine, action) == ({executions} if apart else set())
+        assert allowed_resources(machine, action) == (executions if apart else set())
     for state in apart:
         assert state["ItemProcessor"]["ProcessorConfig"]["ExecutionType"] == "STANDARD"
         assert 0 < state["MaxConcurrency"] <= 1000

@@ -163,7 +163,7 @@ class Cloud:
         if fault is None or (fault.place, fault.operation) != (place, operation):
             return None
         number = self._occurrences[place, operation]
-        struck = number >= fault.occurrence if fault.lasting else number == fault.occurrence
+        struck = fault.occurrence <= number and (fault.lasting or number < fault.occurrence + fault.calls)
         return fault.kind if struck else None
 
     def _failing(self, kind: Kind | None, request: AWSPreparedRequest, operation: str) -> AWSResponse:

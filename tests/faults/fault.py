@@ -30,16 +30,20 @@ STOPS = frozenset({Kind.STOPPED, Kind.STOPPED_STUCK, Kind.RUN_TIMED_OUT})
 
 @dataclass(frozen=True)
 class Fault:
-    """The ``occurrence``-th call (from 1) of an operation in a state fails; ``lasting``: each from then on."""
+    """The ``occurrence``-th call (from 1) of an operation in a state fails, and as many as make ``calls`` in all.
+
+    ``lasting``: each from then on.
+    """
 
     place: Place
     operation: str
     occurrence: int
     kind: Kind
     lasting: bool
+    calls: int = 1
 
     def __str__(self) -> str:
-        lasting = "lasting" if self.lasting else "once"
+        lasting = "lasting" if self.lasting else "once" if self.calls == 1 else f"{self.calls}-times"
         where = f"{self.place.machine}:{self.place.state}"
         return f"{where}-{self.operation}-{self.occurrence}-{self.kind}-{lasting}"
 

@@ -6,7 +6,8 @@ What it knows is what AWS documents of Standard workflows (https://docs.aws.amaz
 - Task (lambda:invoke) with Arguments, TimeoutSeconds, Retry, Catch, Assign, Output; Choice, Wait, Pass, Succeed, Fail,
   Parallel, Map INLINE and DISTRIBUTED. A state that it does not know fails the test, it is not skipped.
 - A branch reads the variables around it and its own writes end with it; children of a distributed Map see none.
-- A branch that fails ends its siblings; the functions that they called run on to their own end.
+- A branch that fails ends its siblings; the functions that they called run on to their own end. The error of a
+  distributed Map is not its child's: it says that the tolerated failures, none, were exceeded.
 - Stopping, and a time-out of the whole execution, end it at once: no further state, no Catch, one event.
 """
 
@@ -25,6 +26,7 @@ from jsonata.utils import Utils
 from tests.faults.kernel import Kernel, Process
 
 MOST_PAYLOAD_BYTES = 256 * 1024
+THRESHOLD = "States.ExceedToleratedFailureThreshold"
 State = dict[str, Any]
 
 
@@ -229,7 +231,12 @@ class Execution:
                 name = f"child-{index}"
                 context = {"Execution": {"Id": f"{self.arn}/{state['Label']}:{name}", "Name": name, "Input": item}}
             bodies.append((processor, item, context))
-        return self._together(bodies, frame, {} if apart else frame.variables)
+        if not apart:
+            return self._together(bodies, frame, frame.variables)
+        try:
+            return self._together(bodies, frame, {})
+        except StateFailed as failed:
+            raise StateFailed(THRESHOLD, "The specified tolerated failure threshold was exceeded") from failed
 
     def _together(self, bodies: list[tuple[State, Any, Any]], frame: Frame, variables: dict[str, Any]) -> list[Any]:
         """Run bodies side by side, each in a process; the first that fails ends them all, and is the failure."""

@@ -58,6 +58,13 @@ _OF_SPEC: dict[str, Callable[[Call], bool]] = {
 LATER = (Kind.LOST_AFTER, Kind.DIES_BEFORE, Kind.DIES_AFTER, Kind.STOPPED)
 """Tried on the second and the last of the same calls in a state, too: those that meet a step half done."""
 
+ALIKE = (Kind.THROTTLED, Kind.ERROR_500, Kind.DIES_AFTER)
+"""One of each sort that lasts, where the same functions are called from other states: others end the same way."""
+
+A_WHILE = (Kind.ERROR_500, Kind.TIMED_OUT)
+A_WHILE_CALLS = 6
+"""More than the tries of a client: these are over only when the state is tried again."""
+
 
 @dataclass(frozen=True)
 class Case:
@@ -116,8 +123,10 @@ def _cases_of(spec: str) -> Iterator[Case]:
             if kind in STOPS and place.machine in {"events", "http", "sweeper"}:
                 continue  # no execution
             yield Case(spec, Fault(place, operation, 1, kind, lasting=False))
-            if kind not in STOPS:
+            if kind not in STOPS and (spec not in {"apart", "own-lines"} or kind in ALIKE):
                 yield Case(spec, Fault(place, operation, 1, kind, lasting=True))
+            if kind in A_WHILE and spec in {"plain", "watched", "own-lines"}:
+                yield Case(spec, Fault(place, operation, 1, kind, lasting=False, calls=A_WHILE_CALLS))
         for occurrence in sorted({min(2, times), times} - {1}) if spec in {"plain", "watched"} else ():
             for kind in LATER if not is_read(operation) else LATER[2:]:
                 yield Case(spec, Fault(place, operation, occurrence, kind, lasting=False))

@@ -11,10 +11,10 @@ assert BEGAN < 1_825_000_000  # FUTURE lies after every sweep of these tests
 NEIGHBOURS: dict[str, dict[str, str]] = {
     f"{STREAM}-copy": {},
     f"{STREAM}1": {"weir:run-id": RUN_ID, "weir:expires-at": PASSED},
-    "weir-run-": {"weir:managed": "True", "weir:expires-at": PASSED},
-    "weir-run-by-hand": {"weir:managed": "true", "weir:run-id": RUN_ID},
-    "weir-run-later": {"weir:managed": "true", "weir:run-id": "other", "weir:expires-at": FUTURE},
-    "weir-run-unreadable": {"weir:managed": "true", "weir:expires-at": "yesterday"},
+    "weir-run-": {"weir:managed": "True", "weir:stack": "weir", "weir:expires-at": PASSED},
+    "weir-run-by-hand": {"weir:managed": "true", "weir:stack": "weir", "weir:run-id": RUN_ID},
+    "weir-run-later": {"weir:managed": "true", "weir:stack": "weir", "weir:run-id": "other", "weir:expires-at": FUTURE},
+    "weir-run-unreadable": {"weir:managed": "true", "weir:stack": "weir", "weir:expires-at": "yesterday"},
 }
 """Name to tags: none, not managed, not really managed, no expiry, not yet expired, an expiry that can't be read."""
 

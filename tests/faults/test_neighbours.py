@@ -14,7 +14,12 @@ from tests.faults.oracle import truth
 
 FOREIGN: dict[str, dict[str, str]] = {
     "no tags": {},
-    "another run's": {"weir:managed": "true", "weir:run-id": "proof-2", "weir:expires-at": FUTURE},
+    "another run's": {
+        "weir:managed": "true",
+        "weir:stack": "weir",
+        "weir:run-id": "proof-2",
+        "weir:expires-at": FUTURE,
+    },
     "not managed": {"weir:run-id": "somebody", "weir:expires-at": PASSED},
 }
 
@@ -56,7 +61,7 @@ def test_a_sweep_takes_what_is_managed_and_expired_and_nothing_else() -> None:
     # Given an expired stream of Weir's that a lost run left, and its neighbours
     with deployed() as account, redirect_stdout(StringIO()):
         neighbours = move_in(account.cloud)
-        tags = {"weir:managed": "true", "weir:run-id": RUN_ID, "weir:expires-at": PASSED}
+        tags = {"weir:managed": "true", "weir:stack": "weir", "weir:run-id": RUN_ID, "weir:expires-at": PASSED}
         make(account.cloud, "weir-run-lost", tags)
 
         # When it is swept in a dry run, Then it is named, and still there

@@ -40,6 +40,10 @@ class Way:
 WAYS = {
     "InsertFailed": Way("plain", ("InsertSlice", "kinesis.ListShards")),
     "VerifyFailed": Way("plain", ("ReadShards", "kinesis.ListShards")),
+    "InsertApartFailed": Way("apart", ("InsertSliceApart", "kinesis.ListShards")),
+    "InsertApartEnded": Way("apart", ("InsertSliceApart", "kinesis.ListShards")),
+    "VerifyApartFailed": Way("apart", ("ReadShardsApart", "kinesis.ListShards")),
+    "VerifyApartEnded": Way("apart", ("ReadShardsApart", "kinesis.ListShards")),
     "RunFailed": Way("plain", ("Analyze", "s3.PutObject")),
     "WaitMetrics": Way("watched"),
     "InsertAgain": Way("slow"),

@@ -11,15 +11,19 @@ from tests.integration.conftest import Json, Stack
 
 PAST = (datetime.now(UTC) - timedelta(minutes=1)).isoformat(timespec="seconds").replace("+00:00", "Z")
 FUTURE = (datetime.now(UTC) + timedelta(hours=1)).isoformat(timespec="seconds").replace("+00:00", "Z")
-OURS = {"weir:managed": "true", "weir:owner": "a-test", "weir:run-id": "a-test"}
+WEIRS = {"weir:managed": "true", "weir:owner": "a-test", "weir:run-id": "a-test"}
 
 LEFT_ALONE = {
     "-look-alike": {"managed": "true", "expires-at": PAST},
     "-no-tags": {"team": "others"},
-    "-no-expiry": OURS,
-    "-future": {**OURS, "weir:expires-at": FUTURE},
-    "-not-managed": {**OURS, "weir:managed": "false", "weir:expires-at": PAST},
-    "-unreadable": {**OURS, "weir:expires-at": "soon"},
+    "-no-expiry": WEIRS,
+    "-future": {**WEIRS, "weir:expires-at": FUTURE},
+    "-not-managed": {**WEIRS, "weir:managed": "false", "weir:expires-at": PAST},
+    "-unreadable": {**WEIRS, "weir:expires-at": "soon"},
+}
+OTHER_STACKS = {
+    "-of-another-stack": {**WEIRS, "weir:expires-at": PAST, "weir:stack": "not-this-one"},
+    "-of-no-stack": {**WEIRS, "weir:expires-at": PAST},
 }
 
 
@@ -37,11 +41,17 @@ def sweep(deployed: Stack) -> Callable[..., Json]:
 
 
 def test_only_managed_streams_that_have_expired_are_swept(
-    sweep: Callable[..., Json], stream: Callable[..., str], streams: Callable[[], set[str]], kinesis: Any
+    deployed: Stack,
+    sweep: Callable[..., Json],
+    stream: Callable[..., str],
+    streams: Callable[[], set[str]],
+    kinesis: Any,
 ) -> None:
-    # Given an expired stream of Weir's, and streams that look like one each in its own way
-    expired = stream("-expired", {**OURS, "weir:expires-at": PAST})
-    others = [stream(suffix, tags) for suffix, tags in LEFT_ALONE.items()]
+    # Given an expired stream of this stack's, and streams that look like one each in its own way
+    ours = {"weir:stack": str(deployed.document["stack_name"])}
+    expired = stream("-expired", {**WEIRS, **ours, "weir:expires-at": PAST})
+    others = [stream(suffix, {**tags, **ours}) for suffix, tags in LEFT_ALONE.items()]
+    others += [stream(suffix, tags) for suffix, tags in OTHER_STACKS.items()]
     # When a dry sweep runs, and then a real one
     dry = sweep(dry_run=True)
     assert expired in dry["deleted"]

@@ -8,9 +8,11 @@ import pytest
 from moto import mock_aws
 
 from tests.unit.runs.fakes import REGION
+from tests.unit.streams.fakes import NOON
 from weir.runs.bucket import RunsBucket
 from weir.runs.table import RunsTable
 from weir.runtime import settings
+from weir.runtime.clock import Clock
 
 BOTOCORE = botocore.session.Session()
 """One session for all modules, because reading the service models takes longest."""
@@ -50,7 +52,7 @@ def table(aws: dict[str, Any]) -> RunsTable:
             {"IndexName": "open", "KeySchema": schema("open", "at"), "Projection": {"ProjectionType": "KEYS_ONLY"}},
         ],
     )
-    return RunsTable(aws["dynamodb"], "runs")
+    return RunsTable(aws["dynamodb"], "runs", Clock(now=lambda: NOON, epoch=NOON.timestamp))
 
 
 @pytest.fixture(scope="module")

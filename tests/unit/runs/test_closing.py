@@ -128,7 +128,7 @@ def test_what_ended_the_execution_decides(error: str, verdict: str, wires: Wires
 
 def test_a_stream_that_is_still_there_is_left_behind(wires: Wires, capsys: pytest.CaptureFixture[str]) -> None:
     run = analyzed(wires)
-    wires.log.add(run.stream_name, {tags.MANAGED: "true", tags.RUN_ID: run.run_id})
+    wires.log.add(run.stream_name, {tags.MANAGED: "true", tags.STACK: "weir", tags.RUN_ID: run.run_id})
     assert close(run.run_id, None, wires)["verdict"] == Verdict.FAILED
     assert head(wires, run).resources_left == 1
     assert json.loads(read_report(run.run_id, "json", wires))["resources_left"] == [run.stream_name]
@@ -137,7 +137,7 @@ def test_a_stream_that_is_still_there_is_left_behind(wires: Wires, capsys: pytes
 
 def test_a_stream_that_was_to_be_kept_is_no_fault(wires: Wires) -> None:
     run = analyzed(wires, spec_of(keep=True))
-    wires.log.add(run.stream_name, {tags.MANAGED: "true", tags.RUN_ID: run.run_id})
+    wires.log.add(run.stream_name, {tags.MANAGED: "true", tags.STACK: "weir", tags.RUN_ID: run.run_id})
     assert close(run.run_id, None, wires)["verdict"] == Verdict.PASSED
     assert head(wires, run).resources_left == 1
 
@@ -192,10 +192,14 @@ def test_of_two_that_close_at_once_the_first_is_right_everywhere(
         write(self, *args)
 
     monkeypatch.setattr(RunsBucket, "write", overtaken)
-    # When it comes to its end / Then run, answer and report all say what the first one said, and it counts once
+    # When it comes to its end / Then run, answer and report all say what the first one said, and it counts once: the
+    # clean-up died before it could publish
     assert close(run.run_id, None, wires) == {"run_id": run.run_id, "verdict": "ABORTED", "reasons": ["stopped"]}
     assert json.loads(read_report(run.run_id, "json", wires))["verdict"] == "ABORTED"
     assert "ABORTED" in read_report(run.run_id, "html", wires)
+    assert [one["RunsFailed"] for one in emitted(capsys)] == [[1.0]]
+    # And never again
+    close(run.run_id, None, wires)
     assert emitted(capsys) == []
 
 

@@ -56,10 +56,10 @@ def test_the_failure_that_led_here_is_stored(wires: Wires) -> None:
     ("found", "why"),
     [
         ({}, "no tags"),
-        ({tags.MANAGED: "true"}, "no run"),
-        ({tags.MANAGED: "true", tags.RUN_ID: "another"}, "another's"),
+        ({tags.MANAGED: "true", tags.STACK: "weir"}, "no run"),
+        ({tags.MANAGED: "true", tags.STACK: "weir", tags.RUN_ID: "another"}, "another's"),
         ({tags.RUN_ID: "SELF"}, "not managed"),
-        ({tags.MANAGED: "True", tags.RUN_ID: "SELF"}, "not managed"),
+        ({tags.MANAGED: "True", tags.STACK: "weir", tags.RUN_ID: "SELF"}, "not managed"),
     ],
 )
 def test_a_stream_without_the_runs_tags_is_left_alone(found: dict[str, str], why: str, wires: Wires) -> None:

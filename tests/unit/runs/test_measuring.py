@@ -1,5 +1,6 @@
 """Putting together what writers and readers counted: sums, losses over both, and what is missing said to be missing."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,8 +12,9 @@ from weir.analysis.measurement import Measurement
 from weir.runs.bucket import RunsBucket, part_key
 from weir.runs.envelope import run_tag, seal
 from weir.runs.items import Part
+from weir.runs.ledger import Ledger
 from weir.runs.measuring import CloudWatchFacts, StreamFacts, measure
-from weir.runs.models import Run
+from weir.runs.models import Run, Step
 from weir.runs.table import RunsTable
 from weir.runs.verifier import ReaderState, ShardState
 from weir.runs.writer import SliceState
@@ -100,9 +102,88 @@ def test_two_writers_and_two_readers_are_summed(bench: Any) -> None:
     assert m.ordered_asked
     # and work: 2 + 2 + 3 + 5 s busy, and 8 more, at 1.75 GB
     assert m.lambda_gb_seconds == pytest.approx(20 * 1.75)
-    assert m.lambda_requests == 4 + 12
-    assert m.state_transitions == 24 + 4 * 3
+    assert (m.lambda_requests, m.state_transitions) == (4 + 8, 19 + 4 * 3)
+    # and every part has saved every 20 s and at its end: once begun, and once
+    assert m.bucket_puts == 3 + 4 * (1 + 1)
+    assert m.bucket_gets == 1 + 4 + 4
+    assert m.table_writes == 40 + 4 + 8 + (2 + 2 + 3 + 5)
     assert Measurement.from_dict(m.to_dict()) == m
+
+
+def test_slices_are_taken_one_after_the_other(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Given three slices and two readers, and an eye on what is loaded and held against the ledger
+    b = bench(load={"records": 6, "workers": 3}, stream={"shards": 5})
+    for index in range(3):
+        b.write(index, {"a": 2})
+    b.read(0, everything((0, "a", 2), (1, "a", 2)))
+    b.read(1, everything((2, "a", 2)))
+    done: list[str] = []
+    load, compare = b.bucket.load, Ledger.compare
+
+    def loading(key: str) -> Any:
+        done.append(key.split("/")[2])
+        return load(key)
+
+    def comparing(ledger: Ledger, index: int, *told: Any) -> Any:
+        done.append(f"compare {index}")
+        return compare(ledger, index, *told)
+
+    monkeypatch.setattr(b.bucket, "load", loading)
+    monkeypatch.setattr(Ledger, "compare", comparing)
+    # When measured / Then no slice is loaded before the one before it was done with
+    assert b.measure().lost == 0
+    assert done == ["reader", "reader", "slice", "compare 0", "slice", "compare 1", "slice", "compare 2"]
+
+
+@pytest.mark.parametrize("gaps", [False, True])
+@pytest.mark.parametrize("both", [False, True])
+def test_readers_are_merged_whatever_they_share(gaps: bool, both: bool, bench: Any) -> None:
+    # Given readers of different keys of one slice, of which the second may have a gap, or have seen the first's key too
+    b = bench(load={"records": 9, "workers": 1}, stream={"shards": 5})
+    b.write(0, {"a": 4, "b": 5})
+    b.read(0, everything((0, "a", 4)))
+    seen = [(0, "b", n) for n in range(5) if n != 2 or not gaps]
+    b.read(1, [*seen, *([(0, "a", 0)] if both else []), (0, "b", 4)])
+    # When measured / Then what both saw is a duplicate, beside the one that the second saw twice
+    m = b.measure()
+    assert (m.seen, m.lost, m.duplicates) == (9 - gaps, int(gaps), 1 + both)
+    assert m.top_keys == (("a", 4), ("b", 4)) if gaps else (("b", 5), ("a", 4))
+
+
+def test_many_that_did_not_finish_are_one_line(bench: Any) -> None:
+    # Given twelve writers, of which two left nothing and three did not finish, and two readers that did not either
+    b = bench(load={"records": 24, "workers": 12}, stream={"shards": 5})
+    for index in range(10):
+        b.write(index, {"a": 2}, done=index >= 3)
+    b.read(0, [], done=False)
+    b.read(1, [], done=False)
+    # When measured / Then there is a line for each way to be missing, not for each part
+    assert b.measure().missing == (
+        "what 2 of 12 writers did",
+        "the end of 3 of 12 writers: they did not finish",
+        "the end of 2 of 2 readers: they did not finish",
+    )
+
+
+def test_work_is_derived_from_how_long_it_took(bench: Any) -> None:
+    # Given steps that waited 9 s for the stream and 31 s for CloudWatch: looked again 5 times each
+    b = bench(load={"source": {"type": "s3", "key": "sources/a"}})
+    steps = [("WaitActive", 0, 9), ("AwaitMetrics", 60, 91)]
+    times = [(name, NOON + timedelta(seconds=start), NOON + timedelta(seconds=end)) for name, start, end in steps]
+    waited = tuple(Step(name=name, status="DONE", started_at=start, ended_at=end) for name, start, end in times)
+    b.run = b.run.model_copy(update={"steps": waited})
+    # and a writer of 45 s, and a reader of 50 s
+    b.write(0, {"a": 2}, busy_seconds=45.0)
+    b.read(0, everything((0, "a", 2)), busy_seconds=50.0)
+    m = b.measure()
+    # Then looks are calls, and three transitions each; the stream's deletion is taken to be looked at 5 times too
+    assert m.lambda_requests == 2 + 8 + 15
+    assert m.state_transitions == 19 + (2 + 15) * 3
+    # and each part has saved three times and once at its end, and the source was opened after each of the writer's
+    assert m.bucket_puts == 3 + 4 + 4
+    assert m.bucket_gets == 1 + 2 + 2 + 4
+    assert m.table_writes == 40 + 10 + 2 + 8 + 95
+    assert m.table_reads == 20 + 15 + 4
 
 
 def test_losses_and_refusals_are_told_apart(bench: Any) -> None:

@@ -28,7 +28,7 @@ def planned_or_refused(spec: RunSpec, conf: Settings) -> RunPlan | None:
         return make_plan(spec, None, conf)
     except Invalid as refused:
         fields = {one.field for one in refused.errors}
-    assert fields in ({"max_cost"}, {"expires_in"})
+    assert fields in ({"max_cost"}, {"expires_in"}, {"load.keys.count", "load.workers"})
     return None
 
 
@@ -122,12 +122,60 @@ def test_lines_that_were_counted_are_planned_as_they_are() -> None:
     assert plan.seconds == 1
 
 
-def test_lines_that_nobody_has_counted_are_unknown_and_guessed_at() -> None:
-    # Given 1.5 MB in S3: guessed at 150 bytes a line
-    plan = planned(SourceSize(1_500_000, None), load={"source": {"type": "s3", "key": "sources/a"}})
+def test_lines_that_nobody_has_counted_are_unknown_and_estimated() -> None:
+    # Given 1.5 MB in S3, and a sample of it whose lines have 150 bytes
+    source = {"source": {"type": "s3", "key": "sources/a"}}
+    plan = planned(SourceSize(1_500_000, None, records_estimated=10_000), load=source)
+    # Then the plan is that of 10,000 records, and does not say that there are so many
     assert plan.records is None
     assert plan.source_bytes == 1_500_000
     assert plan.seconds == 10
+    # Given lines of 50 kB instead / Then bytes bound them: 1,048,576 / (50,000 + 36 + 8) = 20.95 a second
+    large = planned(SourceSize(1_500_000, None, records_estimated=30), load=source)
+    assert large.seconds == pytest.approx(30 / (1_048_576 / 50_044))
+
+
+KEYS_REFUSED: list[dict[str, Any]] = [
+    {"records": 10**8, "workers": 5, "keys": {"count": 800_001}},
+    {"records": 10**8, "workers": 1_000, "keys": {"count": 4_001, "distribution": "zipf"}},
+    {"source": {"type": "s3", "key": "sources/a"}, "workers": 1_000, "keys": {"count": 4_001}},
+]
+KEYS_PLANNED: list[dict[str, Any]] = [
+    {"records": 10**8, "workers": 5, "keys": {"count": 800_000}},
+    {"records": 4_000_000, "workers": 10, "keys": {"count": 1_000_000}},
+    {"records": 10**7, "workers": 1_000, "keys": {"count": 1_000_000, "distribution": "single"}},
+]
+
+
+@pytest.mark.parametrize("load", KEYS_REFUSED)
+def test_more_keys_than_can_be_accounted_for_are_refused(load: dict[str, Any]) -> None:
+    # Given over 4,000,000 keys of all writers together, and enough records to draw them / Then both causes are named
+    source = SourceSize(10**9, None, records_estimated=10**7) if "source" in load else None
+    with pytest.raises(Invalid, match="4,000,000") as caught:
+        planned(source, stream={"shards": 1_000}, load=load)
+    assert [one.field for one in caught.value.errors] == ["load.keys.count", "load.workers"]
+
+
+@pytest.mark.parametrize("load", KEYS_PLANNED)
+def test_as_many_keys_as_can_be_accounted_for_are_planned(load: dict[str, Any]) -> None:
+    # Given 4,000,000 keys at most, or so few records, or one key for each writer / Then nothing is said of them
+    plan = planned(stream={"shards": 1_000}, load=load)
+    assert not any("accounting" in one for one in plan.warnings)
+
+
+@pytest.mark.parametrize(("lines", "warned"), [(4_000_000, False), (4_000_001, True)])
+def test_keys_that_only_the_lines_know_are_warned_of(lines: int, warned: bool) -> None:
+    load = {"source": {"type": "s3", "key": "sources/a", "key_field": "id"}}
+    plan = planned(SourceSize(lines * 100, None, records_estimated=lines), stream={"shards": 100}, load=load)
+    assert any("as many keys" in one for one in plan.warnings) is warned
+
+
+@pytest.mark.parametrize(("workers", "warned"), [(990, False), (991, True)])
+def test_more_lambdas_at_once_than_an_account_has_by_default_are_warned_of(workers: int, warned: bool) -> None:
+    # Given 40 shards, so 10 readers / When they and the writers pass 1,000 / Then it is said, and not refused
+    plan = planned(stream={"shards": 40}, load={"records": 10**6, "workers": workers})
+    assert plan.readers == 10
+    assert any("concurrency" in one for one in plan.warnings) is warned
 
 
 def test_a_billion_records_change_only_how_many_work() -> None:

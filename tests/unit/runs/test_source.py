@@ -10,10 +10,13 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from tests.unit.runs.fakes import Wires, spec_of
+from weir.runs.bucket import RunsBucket
 from weir.runs.models import InlineSource, Keys
-from weir.runs.planner import Span, hottest_share, spans
+from weir.runs.planner import SourceSize, Span, hottest_share, spans
 from weir.runs.source import (
     MAX_LINE_BYTES,
+    SAMPLE_BYTES,
     Drawn,
     Generated,
     Inline,
@@ -23,8 +26,11 @@ from weir.runs.source import (
     key_chooser,
     line_key,
     mix,
+    records_estimated,
     split_lines,
 )
+from weir.runs.starting import source_size
+from weir.runs.table import RunsTable
 
 KEYS = Keys(count=7)
 ENDS = st.sampled_from([b"\n", b"\r\n", b"\n\n"])
@@ -251,3 +257,48 @@ def test_an_endless_line_does_not_fill_the_memory() -> None:
     with pytest.raises(SourceUnreadable):
         next(split_lines(endless()))
     assert taken < MAX_LINE_BYTES + (1 << 17)
+
+
+@given(TEXT, st.booleans(), st.integers(1, 40))
+@hypothesis_settings(deadline=None)
+def test_a_file_that_is_sampled_whole_is_counted(lines: list[tuple[bytes, bytes]], ended: bool, size: int) -> None:
+    data = b"".join(line + end for line, end in lines)
+    data = data if ended else data.rstrip(b"\r\n")
+    # Given any lines / Then they are counted; of blank ones alone, the least that can be planned for is one
+    assert records_estimated(chunked(data, size)(0), len(data)) == max(len(naive(data)), min(1, len(data)))
+
+
+@pytest.mark.parametrize("line_bytes", [20, 150, 5_000])
+def test_a_large_file_is_estimated_from_its_beginning(line_bytes: int) -> None:
+    # Given a file of about 3 MB whose lines have any size / When estimated
+    line = b"x" * (line_bytes - 1) + b"\n"
+    data = line * (3_000_000 // line_bytes)
+    taken = 0
+
+    def counted() -> Iterator[bytes]:
+        nonlocal taken
+        for chunk in chunked(data, 100_000)(0):
+            taken += len(chunk)
+            yield chunk
+
+    # Then the number is right, and little more than the sample was read
+    assert records_estimated(counted(), len(data)) == len(data) // line_bytes
+    assert taken < SAMPLE_BYTES + 100_000
+
+
+def test_lines_longer_than_the_sample_are_at_least_as_few() -> None:
+    # Given three lines of 900,000 bytes / Then the sample knows no more than that a line has at least its size
+    data = (b"x" * 899_999 + b"\n") * 3
+    assert records_estimated(chunked(data, SAMPLE_BYTES)(0), len(data)) == round(2_700_000 / SAMPLE_BYTES)
+
+
+def test_an_upload_is_estimated_and_inline_lines_are_counted(table: RunsTable, bucket: RunsBucket) -> None:
+    # Given an upload of 40,000 lines of 25 bytes, four times the sample, and two lines inline
+    wires = Wires(table, bucket)
+    bucket.write("sources/many", (b"x" * 24 + b"\n") * 40_000, "application/jsonl")
+    upload = spec_of(load={"source": {"type": "s3", "key": "sources/many"}})
+    inline = spec_of(load={"source": {"type": "inline", "lines": ["\u00df", "two"]}})
+    # When sized / Then the upload's lines are an estimate, and its size is exact
+    assert source_size(upload, wires) == SourceSize(1_000_000, None, records_estimated=40_000)
+    assert source_size(inline, wires) == SourceSize(5, 2)
+    assert source_size(spec_of(), wires) is None

@@ -119,7 +119,7 @@ def test_a_run_that_is_closed_is_not_planned_again(wires: Wires) -> None:
     wires.table.close(
         run.run_id, verdict=Verdict.ABORTED, reasons=("x",), resources_left=0, cost_usd=None, ended_at=NOON
     )
-    with pytest.raises(RunNotFound):
+    with pytest.raises(steps.SpecInvalid, match="choose another name"):
         steps.plan(run.run_id, spec_json(run.spec), run.execution_arn or "", wires)
     assert head(wires, run).status is Status.CLOSED
 
@@ -137,6 +137,7 @@ def test_the_stream_bears_its_tags_from_its_first_moment(wires: Wires) -> None:
     assert (made.count, made.mode) == (3, "PROVISIONED")
     assert made.tags == {
         tags.MANAGED: "true",
+        tags.STACK: "weir",
         tags.RUN_ID: run.run_id,
         tags.OWNER: "user-1",
         tags.EXPIRES_AT: "2026-11-21T12:10:00Z",
@@ -158,7 +159,7 @@ def test_a_create_that_is_tried_again_finds_its_stream(wires: Wires) -> None:
 
 def test_a_stream_of_that_name_that_is_not_the_runs_is_left_alone(wires: Wires) -> None:
     run = stored(wires.table, run_of())
-    wires.log.add(run.stream_name, {tags.MANAGED: "true", tags.RUN_ID: "another"})
+    wires.log.add(run.stream_name, {tags.MANAGED: "true", tags.STACK: "weir", tags.RUN_ID: "another"})
     with pytest.raises(StreamExists):
         steps.create(run.run_id, wires)
     assert wires.log.streams[run.stream_name].tags[tags.RUN_ID] == "another"
@@ -214,7 +215,7 @@ def test_a_stream_that_kinesis_does_not_know_yet(wires: Wires) -> None:
     [
         ({"count": 2}, "open shards: expected 1, AWS says 2"),
         ({"mode": "ON_DEMAND"}, "mode"),
-        ({"tags": {tags.MANAGED: "true"}}, tags.RUN_ID),
+        ({"tags": {tags.MANAGED: "true", tags.STACK: "weir"}}, tags.RUN_ID),
         ({"retention": 48}, "retention"),
     ],
 )

@@ -19,7 +19,7 @@ from weir.streams import tags
 from weir.streams.errors import StreamNotFound
 
 PAST, FUTURE = rfc3339(NOON - timedelta(seconds=1)), rfc3339(NOON + timedelta(hours=1))
-OURS = {tags.MANAGED: "true", tags.EXPIRES_AT: PAST}
+OURS = {tags.MANAGED: "true", tags.STACK: "weir", tags.EXPIRES_AT: PAST}
 
 
 @pytest.fixture
@@ -49,20 +49,20 @@ def test_what_is_managed_and_expired_is_deleted(wires: Wires) -> None:
     [
         ("weir-run-1", {}),
         ("weir-run-20261121t140500-9f86d081", {"Name": "weir", "owner": "somebody"}),
-        ("weir-run-1", {tags.MANAGED: "true"}),
+        ("weir-run-1", {tags.MANAGED: "true", tags.STACK: "weir"}),
         ("weir-run-1", {tags.EXPIRES_AT: PAST}),
-        ("weir-run-1", {tags.MANAGED: "false", tags.EXPIRES_AT: PAST}),
-        ("weir-run-1", {tags.MANAGED: "True", tags.EXPIRES_AT: PAST}),
-        ("weir-run-1", {tags.MANAGED: " true", tags.EXPIRES_AT: PAST}),
+        ("weir-run-1", {tags.MANAGED: "false", tags.STACK: "weir", tags.EXPIRES_AT: PAST}),
+        ("weir-run-1", {tags.MANAGED: "True", tags.STACK: "weir", tags.EXPIRES_AT: PAST}),
+        ("weir-run-1", {tags.MANAGED: " true", tags.STACK: "weir", tags.EXPIRES_AT: PAST}),
         ("weir-run-1", {"Weir:Managed": "true", tags.EXPIRES_AT: PAST}),
         ("weir-run-1", {"managed": "true", "expires-at": PAST}),
-        ("weir-run-1", {tags.MANAGED: "true", tags.EXPIRES_AT: FUTURE}),
-        ("weir-run-1", {tags.MANAGED: "true", tags.EXPIRES_AT: ""}),
-        ("weir-run-1", {tags.MANAGED: "true", tags.EXPIRES_AT: "yesterday"}),
-        ("weir-run-1", {tags.MANAGED: "true", tags.EXPIRES_AT: "2020-01-01"}),
-        ("weir-run-1", {tags.MANAGED: "true", tags.EXPIRES_AT: "2020-01-01T00:00:00"}),
-        ("weir-run-1", {tags.MANAGED: "true", tags.EXPIRES_AT: "1577836800"}),
-        ("weir-run-1", {tags.MANAGED: "true", tags.EXPIRES_AT: "2020-13-01T00:00:00Z"}),
+        ("weir-run-1", {tags.MANAGED: "true", tags.STACK: "weir", tags.EXPIRES_AT: FUTURE}),
+        ("weir-run-1", {tags.MANAGED: "true", tags.STACK: "weir", tags.EXPIRES_AT: ""}),
+        ("weir-run-1", {tags.MANAGED: "true", tags.STACK: "weir", tags.EXPIRES_AT: "yesterday"}),
+        ("weir-run-1", {tags.MANAGED: "true", tags.STACK: "weir", tags.EXPIRES_AT: "2020-01-01"}),
+        ("weir-run-1", {tags.MANAGED: "true", tags.STACK: "weir", tags.EXPIRES_AT: "2020-01-01T00:00:00"}),
+        ("weir-run-1", {tags.MANAGED: "true", tags.STACK: "weir", tags.EXPIRES_AT: "1577836800"}),
+        ("weir-run-1", {tags.MANAGED: "true", tags.STACK: "weir", tags.EXPIRES_AT: "2020-13-01T00:00:00Z"}),
         ("orders", {tags.RUN_ID: "run-1", tags.OWNER: "user-1", tags.EXPIRES_AT: PAST}),
     ],
 )
@@ -77,7 +77,9 @@ def test_everything_else_is_left_alone(name: str, found: dict[str, str], wires: 
 
 
 def test_the_second_of_its_expiry_counts(wires: Wires) -> None:
-    wires.log.add("now", {tags.MANAGED: "true", tags.EXPIRES_AT: rfc3339(NOON + timedelta(seconds=0.2))})
+    wires.log.add(
+        "now", {tags.MANAGED: "true", tags.STACK: "weir", tags.EXPIRES_AT: rfc3339(NOON + timedelta(seconds=0.2))}
+    )
     assert swept(wires).deleted == ["now"]
 
 
@@ -86,7 +88,7 @@ def test_the_second_of_its_expiry_counts(wires: Wires) -> None:
     [
         {**OURS, tags.EXPIRES_AT: FUTURE},
         {tags.EXPIRES_AT: PAST},
-        {**OURS, tags.MANAGED: "false"},
+        {**OURS, tags.MANAGED: "false", tags.STACK: "weir"},
         {},
     ],
 )
@@ -226,7 +228,7 @@ def test_each_sweep_cleans_up_under_a_name_of_its_own(wires: Wires) -> None:
     orphan(wires, "FAILED")
     swept(wires)
     wires.time.seconds += 900
-    swept(wires)
+    swept(wires, until=2_000.0)
     assert len(wires.cleanup.started) == 2
 
 
@@ -236,6 +238,23 @@ def test_one_run_that_fails_does_not_stop_the_others(wires: Wires) -> None:
     found = swept(wires)
     assert sorted(found.failed + found.cleaned_up) == sorted([first, second])
     assert len(wires.cleanup.started) == 1
+
+
+def test_a_sweep_out_of_time_leaves_runs_for_the_next(wires: Wires) -> None:
+    # Given an orphan, and no time left / When swept / Then it is left alone
+    orphan(wires, "FAILED")
+    assert swept(wires, until=0.0).cleaned_up == []
+
+
+def test_a_run_that_was_closed_meanwhile_is_left_alone(wires: Wires) -> None:
+    # Given a run that the index still calls open, though it has just been closed
+    run_id = orphan(wires, "FAILED")
+    wires.table.close(
+        run_id, verdict=Verdict.PASSED, reasons=(), resources_left=0, cost_usd=None, ended_at=wires.clock.now()
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(wires.table), "open_runs", lambda _: iter([(run_id, NOON)]))
+        assert swept(wires).cleaned_up == []
 
 
 # The rule on Execution Status Change

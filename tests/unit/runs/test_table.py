@@ -11,6 +11,7 @@ from tests.unit.runs.fakes import plan_of, run_of, spec_of, stored
 from tests.unit.streams.fakes import NOON
 from weir.runs.models import Failure, Run, Status, Verdict
 from weir.runs.table import Claim, RunExists, RunNotFound, RunsTable, TakenOver
+from weir.runtime.clock import SYSTEM
 from weir.runtime.errors import Unavailable
 
 END: dict[str, Any] = {
@@ -241,7 +242,8 @@ def test_runs_are_listed_newest_first_over_pages(table: RunsTable) -> None:
 
 
 def test_the_last_page_ends_the_list(table: RunsTable) -> None:
-    stored(table, run_of())
+    for _ in range(8):
+        stored(table, run_of())
     position: dict[str, str] | None = None
     seen: list[str] = []
     for _ in range(100):
@@ -285,7 +287,7 @@ class Unreachable:
 
 def test_no_answer_is_unavailable_whatever_was_asked() -> None:
     # Given a table that does not answer / When anything is asked / Then it is Unavailable, which the machine retries
-    table, run = RunsTable(Unreachable(), "runs"), run_of()
+    table, run = RunsTable(Unreachable(), "runs", SYSTEM), run_of()
     claim = Claim(0, 1, 0)
     asks: list[Callable[[], object]] = [
         lambda: table.create(run),

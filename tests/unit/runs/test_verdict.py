@@ -23,9 +23,9 @@ BROKEN = Failure(step="Insert", error="StreamGone", cause="it went away")
         ({"max_lost": 1}, {"lost": 2, "seen": 9_998}, "FAILED", "at most 1 allowed"),
         ({}, {"lost": None}, "DEGRADED", "could not be measured: lost records"),
         # Rejected, never inserted, corrupted
-        ({"max_lost": 9}, {"rejected": 1, "accepted": 9_999}, "FAILED", "1 records were never accepted"),
+        ({"max_lost": 9}, {"rejected": 1, "accepted": 9_999}, "FAILED", "1 records were given up"),
         ({}, {"accepted": 9_000}, "FAILED", "1000 of 10000 records were never inserted"),
-        ({}, {"accepted": 8_000, "rejected": 500}, "FAILED", "500 records were never accepted"),
+        ({}, {"accepted": 8_000, "rejected": 500}, "FAILED", "500 records were given up"),
         ({}, {"planned": None}, "PASSED", "every"),
         ({}, {"accepted": None}, "DEGRADED", "accepted records"),
         ({"max_lost": 9}, {"corrupted": 1}, "FAILED", "1 records came back with other bytes"),

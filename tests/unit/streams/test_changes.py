@@ -13,7 +13,7 @@ from weir.streams.errors import KeyUnusable, NotManaged, StreamBusy, StreamNotFo
 from weir.streams.lifecycle import describe_stream
 from weir.streams.models import Encryption, StreamPatch, StreamSpec
 
-OURS = {tags.MANAGED: "true"}
+OURS = {tags.MANAGED: "true", tags.STACK: "weir"}
 
 
 def with_stream(**changes: object) -> FakeKinesis:

@@ -7,6 +7,7 @@ from weir.runtime.errors import TooManyRequests, Unavailable
 from weir.streams import tags
 from weir.streams.errors import (
     ForceNotAllowed,
+    NotKnownYet,
     NotManaged,
     StreamBusy,
     StreamExists,
@@ -17,7 +18,7 @@ from weir.streams.lifecycle import create_stream, delete_stream, describe_stream
 from weir.streams.models import Encryption, Stream, StreamSpec
 
 SPEC = StreamSpec(name="orders", shard_count=3, tags={"team": "a"}, expires_in=600)
-OURS = {tags.MANAGED: "true"}
+OURS = {tags.MANAGED: "true", tags.STACK: "weir"}
 
 
 def create(
@@ -41,6 +42,7 @@ def test_a_stream_carries_its_tags_from_the_first_moment() -> None:
     assert stream.tags == {
         "team": "a",
         "weir:managed": "true",
+        "weir:stack": "weir",
         "weir:owner": "ann",
         "weir:run-id": "run-1",
         "weir:expires-at": "2026-11-21T12:10:00Z",
@@ -98,10 +100,10 @@ def test_the_stream_of_a_lost_try_is_adopted() -> None:
     "found",
     [
         {},
-        {tags.MANAGED: "true", tags.RUN_ID: "run-2"},
-        {tags.MANAGED: "true"},
+        {tags.MANAGED: "true", tags.STACK: "weir", tags.RUN_ID: "run-2"},
+        {tags.MANAGED: "true", tags.STACK: "weir"},
         {tags.RUN_ID: "run-1"},
-        {tags.MANAGED: "false", tags.RUN_ID: "run-1"},
+        {tags.MANAGED: "false", tags.STACK: "weir", tags.RUN_ID: "run-1"},
     ],
 )
 def test_any_other_stream_of_that_name_is_left_alone(found: dict[str, str]) -> None:
@@ -133,6 +135,32 @@ def test_no_room_in_the_account_is_told_before_anything_is_made() -> None:
         create(kinesis)
     assert refused.value.retry_after is not None
     assert "create" not in kinesis.calls
+
+
+def test_the_shards_of_a_lost_try_do_not_stand_in_its_own_way() -> None:
+    # Given a try whose answer got lost, and whose shards were the last that the account had room for
+    kinesis = FakeKinesis()
+    kinesis.most_shards = 3
+    create(kinesis)
+
+    # When the same run tries again, Then its stream is adopted; and another run is refused
+    assert create(kinesis).run_id == "run-1"
+    with pytest.raises(StreamQuotaExceeded):
+        create(kinesis, run_id="run-2")
+    with pytest.raises(StreamQuotaExceeded):
+        create(kinesis, SPEC.model_copy(update={"name": "more"}))
+
+
+def test_a_stream_that_exists_and_is_not_told_of_yet_is_to_be_asked_for_again() -> None:
+    # Given the stream of a lost try, whose tags Kinesis does not tell yet
+    kinesis = FakeKinesis()
+    create(kinesis)
+    kinesis.failures["tags"] = [StreamNotFound("not yet")]
+
+    # When it is created again, Then that is a failure that passes, and the next try adopts it
+    with pytest.raises(NotKnownYet):
+        create(kinesis)
+    assert create(kinesis).run_id == "run-1"
 
 
 def test_the_quota_of_on_demand_streams_is_theirs() -> None:
@@ -201,7 +229,9 @@ def test_an_unknown_stream_is_not_found() -> None:
         delete_stream(FakeKinesis(), "none")
 
 
-@pytest.mark.parametrize("found", [{}, {tags.MANAGED: "false"}, {"managed": "true"}, {tags.RUN_ID: "run-1"}])
+@pytest.mark.parametrize(
+    "found", [{}, {tags.MANAGED: "false", tags.STACK: "weir"}, {"managed": "true"}, {tags.RUN_ID: "run-1"}]
+)
 def test_a_stream_that_weir_did_not_make_is_not_deleted(found: dict[str, str]) -> None:
     # Given a look-alike, by name or by other tags
     kinesis = FakeKinesis()

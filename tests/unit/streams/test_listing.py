@@ -9,7 +9,13 @@ from weir.streams.errors import StreamNotFound
 from weir.streams.listing import list_shards, list_streams, read_limits
 from weir.streams.models import StreamListItem
 
-OURS = {tags.MANAGED: "true", tags.OWNER: "ann", tags.RUN_ID: "r", tags.EXPIRES_AT: "2026-11-21T13:00:00Z"}
+OURS = {
+    tags.MANAGED: "true",
+    tags.STACK: "weir",
+    tags.OWNER: "ann",
+    tags.RUN_ID: "r",
+    tags.EXPIRES_AT: "2026-11-21T13:00:00Z",
+}
 
 
 def all_streams(kinesis: FakeKinesis, time: FakeTime, limit: int) -> list[list[StreamListItem]]:

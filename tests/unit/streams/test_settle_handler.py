@@ -17,7 +17,7 @@ from weir.streams import tags
 
 ROOT = Path(__file__).parents[3]
 EVENT = json.loads((ROOT / "events/streams-settle.json").read_text())
-PENDING = {tags.MANAGED: "true", tags.PENDING_RETENTION: "48"}
+PENDING = {tags.MANAGED: "true", tags.STACK: "weir", tags.PENDING_RETENTION: "48"}
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,7 @@ def deliver(module: ModuleType, *names: str, looks: int = 1) -> list[str]:
 
 def test_the_sample_event_settles_its_stream(module: ModuleType, kinesis: FakeKinesis) -> None:
     # Given the stream of the sample event, with nothing left to set
-    kinesis.add("orders", {tags.MANAGED: "true"})
+    kinesis.add("orders", {tags.MANAGED: "true", tags.STACK: "weir"})
 
     # When the event comes, Then its message is done
     assert module.handler(EVENT, None) == {"batchItemFailures": []}
@@ -83,7 +83,7 @@ def test_the_sample_event_settles_its_stream(module: ModuleType, kinesis: FakeKi
 def test_a_message_comes_back_until_its_stream_is_settled(module: ModuleType, kinesis: FakeKinesis) -> None:
     # Given a stream that is CREATING, and one that was settled
     kinesis.add("new", PENDING, status="CREATING")
-    kinesis.add("done", {tags.MANAGED: "true"})
+    kinesis.add("done", {tags.MANAGED: "true", tags.STACK: "weir"})
 
     # When both are delivered, Then only the new one comes back
     assert deliver(module, "new", "done") == ["new"]
@@ -132,6 +132,6 @@ def test_a_foreign_stream_is_left_alone(module: ModuleType, kinesis: FakeKinesis
 
 def test_a_failure_brings_its_own_message_back_and_no_other(module: ModuleType, kinesis: FakeKinesis) -> None:
     kinesis.add("a", PENDING)
-    kinesis.add("b", {tags.MANAGED: "true"})
+    kinesis.add("b", {tags.MANAGED: "true", tags.STACK: "weir"})
     kinesis.failures["summary"] = [Unavailable("down")]
     assert deliver(module, "a", "b") == ["a"]

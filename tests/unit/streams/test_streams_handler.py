@@ -242,5 +242,5 @@ def test_the_contract_describes_every_route(module: ModuleType) -> None:
 
 def test_only_managed_is_ever_true_by_the_tag(call: Call, stack: Any) -> None:
     stack.create_stream(StreamName="orders", ShardCount=1)
-    stack.add_tags_to_stream(StreamName="orders", Tags={tags.MANAGED: "false", tags.RUN_ID: "r"})
+    stack.add_tags_to_stream(StreamName="orders", Tags={tags.MANAGED: "false", tags.STACK: "weir", tags.RUN_ID: "r"})
     assert call("describe")["json"]["managed"] is False

@@ -37,14 +37,16 @@ def test_the_expiry_is_rfc_3339_in_utc() -> None:
 @pytest.mark.parametrize(
     ("found", "expired"),
     [
-        ({tags.MANAGED: "true", tags.EXPIRES_AT: "2026-11-21T14:05:00Z"}, True),
-        ({tags.MANAGED: "true", tags.EXPIRES_AT: "2026-11-21T14:05:01Z"}, False),
-        ({tags.MANAGED: "true", tags.EXPIRES_AT: "yesterday"}, False),
-        ({tags.MANAGED: "true", tags.EXPIRES_AT: "2020-01-01T00:00:00"}, False),
-        ({tags.MANAGED: "true"}, False),
-        ({tags.MANAGED: "True", tags.EXPIRES_AT: "2020-01-01T00:00:00Z"}, False),
+        ({tags.MANAGED: "true", tags.STACK: "weir", tags.EXPIRES_AT: "2026-11-21T14:05:00Z"}, True),
+        ({tags.MANAGED: "true", tags.STACK: "weir", tags.EXPIRES_AT: "2026-11-21T14:05:01Z"}, False),
+        ({tags.MANAGED: "true", tags.STACK: "weir", tags.EXPIRES_AT: "yesterday"}, False),
+        ({tags.MANAGED: "true", tags.STACK: "weir", tags.EXPIRES_AT: "2020-01-01T00:00:00"}, False),
+        ({tags.MANAGED: "true", tags.STACK: "weir"}, False),
+        ({tags.MANAGED: "True", tags.STACK: "weir", tags.EXPIRES_AT: "2020-01-01T00:00:00Z"}, False),
         ({"managed": "true", tags.EXPIRES_AT: "2020-01-01T00:00:00Z"}, False),
         ({tags.EXPIRES_AT: "2020-01-01T00:00:00Z"}, False),
+        ({tags.MANAGED: "true", tags.EXPIRES_AT: "2020-01-01T00:00:00Z"}, False),
+        ({tags.MANAGED: "true", tags.STACK: "weir-prod", tags.EXPIRES_AT: "2020-01-01T00:00:00Z"}, False),
     ],
 )
 def test_only_a_managed_stream_with_a_readable_passed_expiry_may_be_swept(found: dict[str, str], expired: bool) -> None:

@@ -120,7 +120,7 @@ def test_only_weirs_streams_are_written_to_and_the_yes_is_kept_for_a_while() -> 
     # Given a stream of Weir's and one of another's
     time = FakeTime()
     kinesis = FakeKinesis()
-    kinesis.add("ours", {tags.MANAGED: "true"}, count=2)
+    kinesis.add("ours", {tags.MANAGED: "true", tags.STACK: "weir"}, count=2)
     kinesis.add("theirs")
     targets = Targets(kinesis, time.clock())
 
@@ -140,7 +140,7 @@ def test_only_weirs_streams_are_written_to_and_the_yes_is_kept_for_a_while() -> 
     time.seconds += KEPT_SECONDS
     with pytest.raises(NotManaged):
         targets.get("ours")
-    kinesis.streams["ours"].tags[tags.MANAGED] = "true"
+    kinesis.streams["ours"].tags.update({tags.MANAGED: "true", tags.STACK: "weir"})
     targets.get("ours")
     kinesis.streams["ours"].tags.clear()
     targets.forget("ours")

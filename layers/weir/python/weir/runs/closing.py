@@ -1,5 +1,6 @@
 """Close a run: verdict, cost, report, metrics. Once, whoever comes first: the run itself or the clean-up behind it."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -8,6 +9,7 @@ from weir.analysis.measurement import Measurement
 from weir.analysis.rules import assess
 from weir.analysis.slo import Slo as AnalysisSlo
 from weir.runs.bucket import ObjectMissing, measurement_key, report_key
+from weir.runs.measuring import CloudWatchFacts, StreamFacts, measure
 from weir.runs.models import Failure, Run, Slo, Status, Verdict, spec_json
 from weir.runs.report import Report, build_report
 from weir.runs.report_html import render_html
@@ -15,32 +17,38 @@ from weir.runs.steps import located, stream_left
 from weir.runs.table import RunNotFound
 from weir.runs.verdict import judge
 from weir.runs.wiring import Wiring
-from weir.runtime.errors import Conflict
-from weir.runtime.observability import emit
+from weir.runtime.errors import Conflict, WeirError
+from weir.runtime.observability import emit, logger
 
 
 def close(run_id: str, failure: Failure | None, wires: Wiring) -> dict[str, Any]:
     """Give the verdict, write the report, publish the metrics.
 
     A run that was closed before answers what it was closed with. A run that was never stored (its spec could not be
-    read) answers its verdict, and has no report.
+    read) answers its verdict, and has no report; so does an execution that took the name of a closed run.
     """
     head = wires.table.head(run_id)
-    if head is None:
-        left = stream_left(None, run_id, wires)
+    if head is not None and head.status is Status.CLOSED and (failure is None or failure.step != "Plan"):
+        return _tell(head, wires)
+    left = stream_left(head, run_id, wires)
+    if head is None or head.status is Status.CLOSED:
         verdict, reasons = judge(Slo(), None, failure, left, kept=False)
-        return {"run_id": run_id, "verdict": verdict, "reasons": list(reasons)}
-    if head.status is Status.CLOSED:
-        return _answer(head)
+        _publish(verdict, None, None, left)
+        return _answer(run_id, verdict, reasons)
     if failure is not None and head.failure is None:
         wires.table.fail(run_id, located(failure, run_id, wires))
     wires.table.begin_step(run_id, "Close", wires.clock.now())
-    left = stream_left(head, run_id, wires)
     run = wires.table.get(run_id)
     measurement = _measurement(run, wires)
-    kept = run.spec.keep and run.failure is None
-    verdict, reasons = judge(run.spec.slo, measurement, run.failure, left, kept=kept)
-    cost = cost_of_run(measurement) if measurement is not None else None
+    cost = _cost(measurement)
+    verdict, reasons = judge(
+        run.spec.slo,
+        measurement,
+        run.failure,
+        left,
+        kept=run.spec.keep and run.failure is None,
+        stand_ins=_stand_ins(cost),
+    )
     _store(_report(run, measurement, verdict, reasons, cost, left, wires), wires)
     wires.table.end_step(run_id, "Close", wires.clock.now(), str(verdict))
     closed = wires.table.close(
@@ -52,17 +60,39 @@ def close(run_id: str, failure: Failure | None, wires: Wiring) -> dict[str, Any]
         ended_at=wires.clock.now(),
     )
     found = wires.table.head(run_id) or run
-    if closed:
-        _publish(verdict, measurement, cost, left)
-    elif found.verdict is not None:
+    if not closed and found.verdict is not None:
         # Somebody closed it first, and their report was just overwritten: tell what the run was closed with.
         _store(_report(run, measurement, found.verdict, found.reasons, cost, found.resources_left, wires), wires)
-    return _answer(found)
+    return _tell(found, wires)
+
+
+def _tell(run: Run, wires: Wiring) -> dict[str, Any]:
+    """Publish a closed run's metrics, unless whoever closed it has; answer its verdict.
+
+    At least once: a function that dies between the two writes is followed by one that publishes again, so that no loss
+    goes without its alarm.
+    """
+    if run.verdict is not None and not run.published:
+        measurement = _measurement(wires.table.get(run.run_id), wires)
+        _publish(run.verdict, measurement, _cost(measurement), run.resources_left)
+        wires.table.published(run.run_id)
+    return _answer(run.run_id, run.verdict, run.reasons)
+
+
+def _cost(measurement: Measurement | None) -> Cost | None:
+    return None if measurement is None else cost_of_run(measurement)
 
 
 def _store(report: Report, wires: Wiring) -> None:
     wires.bucket.write(report_key(report.run_id, "json"), report.model_dump_json().encode(), "application/json")
     wires.bucket.write(report_key(report.run_id, "html"), render_html(report).encode(), "text/html; charset=utf-8")
+
+
+def _stand_ins(cost: Cost | None) -> list[str]:
+    """What stood in for something: prices of another region, so far."""
+    if cost is None or cost.priced_as == cost.region:
+        return []
+    return [f"the cost is reckoned with the prices of {cost.priced_as}: there are none of {cost.region} in the list"]
 
 
 def read_report(run_id: str, form: str, wires: Wiring) -> str:
@@ -75,14 +105,31 @@ def read_report(run_id: str, form: str, wires: Wiring) -> str:
     return wires.bucket.read(report_key(run_id, form)).decode()
 
 
-def _answer(run: Run) -> dict[str, Any]:
-    return {"run_id": run.run_id, "verdict": run.verdict, "reasons": list(run.reasons)}
+def _answer(run_id: str, verdict: Verdict | None, reasons: Sequence[str]) -> dict[str, Any]:
+    """What the execution ends with; cut, for a Fail state's cause takes 32 KiB."""
+    return {"run_id": run_id, "verdict": verdict, "reasons": [reason[:500] for reason in reasons[:20]]}
 
 
 def _measurement(run: Run, wires: Wiring) -> Measurement | None:
+    """What Analyze stored; of a run that did not come so far, what its checkpoints tell, where there are any."""
     try:
         return Measurement.from_dict(wires.bucket.load(measurement_key(run.run_id)))
     except ObjectMissing:
+        pass
+    if run.plan is None or run.progress is None or not run.progress.accepted:
+        return None
+    try:
+        return measure(
+            run,
+            wires.table,
+            wires.bucket,
+            StreamFacts(open_shards=None, retention_hours=24, created_at=None),
+            CloudWatchFacts(asked="cloudwatch" in run.spec.analyses),
+            wires.conf,
+            wires.clock,
+        )
+    except WeirError as error:
+        logger().warning("the checkpoints of run %s were not read: %s", run.run_id, error.detail)
         return None
 
 

@@ -108,6 +108,8 @@ def run_of(item: Mapping[str, Any]) -> Run:
         resources_left=None if left is None else int(left),
         cost_usd=_text(item, "cost_usd"),
         execution_arn=_text(item, "execution_arn"),
+        stream_seen=item.get("stream_seen", {}).get("BOOL", False),
+        published=item.get("published", {}).get("BOOL", False),
     )
 
 

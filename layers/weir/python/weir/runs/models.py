@@ -232,6 +232,8 @@ class Run(_Frozen):
     cost_usd: str | None = None
     progress: Progress | None = None
     execution_arn: str | None = None
+    stream_seen: bool = Field(default=False, exclude=True, description="Kinesis has shown the stream")
+    published: bool = Field(default=False, exclude=True, description="The metrics of its close are published")
 
 
 class RunSummary(_Frozen):

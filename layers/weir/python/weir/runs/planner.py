@@ -25,6 +25,12 @@ INVOCATION_SECONDS = 600
 
 MEAN_KEY_BYTES = 8
 MAX_WORKERS = 1_000
+MAX_LEDGER_KEYS = 4_000_000
+"""Keys of each slice that the measurement can hold side by side, in the memory of the control function."""
+
+DEFAULT_CONCURRENCY = 1_000
+"""Lambdas that run at once in an account and region whose quota nobody has raised (Lambda developer guide)."""
+
 FIXED_TRANSITIONS = 24
 LOOP_TRANSITIONS = 3
 CONTROL_SECONDS = 8
@@ -35,10 +41,14 @@ _STREAM_OVERHEAD_SECONDS = 90
 
 @dataclass(frozen=True, slots=True)
 class SourceSize:
-    """How big the caller's own lines are. ``records`` is None until they have been read."""
+    """How big the caller's own lines are.
+
+    ``records`` is None until they have been read; ``records_estimated`` then says how many a sample lets expect.
+    """
 
     bytes: int
     records: int | None
+    records_estimated: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +70,8 @@ def make_plan(spec: RunSpec, source: SourceSize | None, conf: Settings) -> RunPl
     Raises
     ------
     Invalid
-        422: the estimated cost passes the spec's ``max_cost`` or the stage's limit, or it would take too long.
+        422: the estimated cost passes the spec's ``max_cost`` or the stage's limit; it would take too long; or there
+        are more keys than can be accounted for.
     """
     records, record_bytes = _volume(spec, source)
     quota = _quota(spec, record_bytes)
@@ -70,9 +81,9 @@ def make_plan(spec: RunSpec, source: SourceSize | None, conf: Settings) -> RunPl
     rate = min(asked, quota, float(workers * conf.worker_records_per_second))
     seconds = records / rate
     readers = math.ceil(spec.stream.shard_count / SHARDS_PER_READER)
-    loops = max(1, math.ceil(seconds / INVOCATION_SECONDS))
-    transitions = FIXED_TRANSITIONS + (workers + readers) * loops * LOOP_TRANSITIONS
-    cost = _cost(spec, conf, records, record_bytes, seconds, workers, readers, loops, transitions)
+    invocations = (workers + readers) * max(1, math.ceil(seconds / INVOCATION_SECONDS))
+    transitions = FIXED_TRANSITIONS + invocations * LOOP_TRANSITIONS
+    cost = _cost(spec, conf, records, record_bytes, seconds, workers, readers, invocations, transitions)
     plan = RunPlan(
         records=records if source is None else source.records,
         source_bytes=None if source is None else source.bytes,
@@ -85,17 +96,18 @@ def make_plan(spec: RunSpec, source: SourceSize | None, conf: Settings) -> RunPl
         largest_state_payload_bytes=_payload_bytes(workers, readers),
         cost_usd=cost.usd,
         cost_lines=tuple({key: str(value) for key, value in line.to_dict().items()} for line in cost.lines),
-        warnings=_warnings(asked, quota, rate, workers),
+        warnings=(*_warnings(asked, quota, rate, workers), *_size_warnings(spec, records, workers, readers)),
     )
     _refuse(spec, plan, cost, conf)
+    _refuse_keys(spec, records, workers)
     return plan
 
 
 def _volume(spec: RunSpec, source: SourceSize | None) -> tuple[int, int]:
-    """Records (guessed at 150 bytes a line where a source has not been counted) and bytes of each."""
+    """Records (as a sample lets expect where a source has not been counted) and bytes of each."""
     if source is None:
         return spec.load.records or 1, spec.load.bytes
-    records = max(1, source.records if source.records is not None else source.bytes // 150)
+    records = max(1, source.records if source.records is not None else source.records_estimated or 1)
     return records, max(1, math.ceil(source.bytes / records)) + HEADER_BYTES
 
 
@@ -132,6 +144,14 @@ def hottest_share(keys: Keys) -> float:
     return 1 / total
 
 
+def ledger_keys(spec: RunSpec, records: int, workers: int) -> int | None:
+    """The most entries that the accounting may hold, one for each key of each slice; None where lines name the keys."""
+    source, keys = spec.load.source, spec.load.keys
+    if source is not None and source.key_field is not None:
+        return None
+    return min(records, workers * (1 if keys.distribution == "single" else keys.count))
+
+
 def _packed(spec: RunSpec, record_bytes: int) -> float:
     """Records in one Kinesis record."""
     return max(1.0, TARGET_BYTES / (record_bytes + MEAN_KEY_BYTES)) if spec.load.aggregated else 1.0
@@ -145,11 +165,11 @@ def _cost(
     seconds: float,
     workers: int,
     readers: int,
-    loops: int,
+    invocations: int,
     transitions: int,
 ) -> Cost:
     busy_seconds = (workers + readers) * (seconds + 3) + CONTROL_SECONDS
-    invocations = (workers + readers) * loops + 12
+    calls = invocations + 12
     return estimate_run(
         mode=spec.stream.mode,
         shards=spec.stream.shard_count,
@@ -157,13 +177,13 @@ def _cost(
         record_bytes=record_bytes + MEAN_KEY_BYTES,
         stream_seconds=seconds + _STREAM_OVERHEAD_SECONDS,
         lambda_gb_seconds=busy_seconds * conf.worker_memory_mb / 1024,
-        lambda_requests=invocations,
+        lambda_requests=calls,
         state_transitions=transitions,
         user_records_per_record=_packed(spec, record_bytes),
         table_writes=40 + math.ceil((workers + readers) * min(seconds, 3600)),
-        table_reads=20 + invocations * 2,
+        table_reads=20 + calls * 2,
         bucket_puts=6 + math.ceil((workers + readers) * (1 + seconds / 20)),
-        bucket_gets=6 + invocations,
+        bucket_gets=6 + calls,
         metrics_requested=20 if "cloudwatch" in spec.analyses else 0,
         region=conf.region,
     )
@@ -185,6 +205,31 @@ def _warnings(asked: float, quota: float, rate: float, workers: int) -> tuple[st
     if rate < min(asked, quota):
         told.append(f"{workers} writers put about {rate:,.0f} records/s; the load would take more of them")
     return tuple(told)
+
+
+def _size_warnings(spec: RunSpec, records: int, workers: int, readers: int) -> tuple[str, ...]:
+    told = []
+    if workers + readers > DEFAULT_CONCURRENCY:
+        told.append(
+            f"{workers:,} writers and {readers:,} readers are more than an account's default Lambda concurrency of "
+            f"{DEFAULT_CONCURRENCY:,}: without a higher quota, some wait for others"
+        )
+    if ledger_keys(spec, records, workers) is None and records > MAX_LEDGER_KEYS:
+        told.append(
+            f"about {records:,} lines may have as many keys; the accounting holds {MAX_LEDGER_KEYS:,} keys of all "
+            "writers together, and breaks where there are many more"
+        )
+    return tuple(told)
+
+
+def _refuse_keys(spec: RunSpec, records: int, workers: int) -> None:
+    held = ledger_keys(spec, records, workers) or 0
+    if held > MAX_LEDGER_KEYS:
+        told = f"at most {MAX_LEDGER_KEYS:,} keys of all writers together, here {held:,}"
+        raise Invalid(
+            f"Every writer numbers the records of every key, and the accounting can hold {told}.",
+            errors=[FieldError("load.keys.count", told), FieldError("load.workers", told)],
+        )
 
 
 def _refuse(spec: RunSpec, plan: RunPlan, cost: Cost, conf: Settings) -> None:

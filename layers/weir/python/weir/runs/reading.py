@@ -1,7 +1,7 @@
 """One reader of a run: its shards, read side by side in one thread while the writers write.
 
-Kinesis allows five reads a second and shard, so a round over idle shards is paced; a reader that finds nothing for a
-while goes back to Step Functions, which waits for less than a Lambda does.
+Kinesis allows five reads a second and shard, so rounds are paced. While the writers are at work a reader stays, for a
+record's latency is measured by it; once they have ended and nothing comes, it goes back to Step Functions to wait.
 """
 
 from collections.abc import Callable
@@ -27,7 +27,11 @@ IDLE_SECONDS = 3.0
 QUIET_ROUNDS = 5
 """Idle visits to the tip, after the writers ended, until what is missing is given up as lost."""
 
+QUIET_ROUNDS_ALL_SEEN = 2
+"""The same, where as much was seen as the writers tell, but their word is not certain: copies may still come."""
+
 LOOK_SECONDS = 0.5
+MOST_LOOK_SECONDS = 5.0
 LOOK_SECONDS_A_WRITER = 0.005
 """Every look reads an item of each writer: a thousand are looked at every five seconds."""
 
@@ -43,10 +47,16 @@ class Outcome(NamedTuple):
 
 
 class Writers(NamedTuple):
-    """What the writers tell: whether all have ended, and how many Kinesis records each shard has accepted."""
+    """What the writers tell: whether all have ended, and how many Kinesis records each shard has accepted.
+
+    ``certain``: every answer came and no writer was replaced. Otherwise there may be copies on the stream that no count
+    tells of, and a reader that has seen enough records may still have one ahead of it. ``accepted`` is None where a
+    writer has not told its shards.
+    """
 
     ended: bool
-    accepted: dict[str, int]
+    certain: bool
+    accepted: dict[str, int] | None
 
 
 def writers_of(parts: list[PartState], run: Run) -> Writers:
@@ -55,9 +65,13 @@ def writers_of(parts: list[PartState], run: Run) -> Writers:
     for part in parts:
         for shard_id, sums in part.counts.get("shards", {}).items():
             accepted[shard_id] = accepted.get(shard_id, 0) + sums[0]
+    told = all("shards" in part.counts for part in parts)
     workers = run.plan.workers if run.plan else 0
     ended = run.failure is not None or (len(parts) >= workers and all(part.done for part in parts))
-    return Writers(ended, accepted)
+    certain = run.failure is None and all(
+        part.counts["invocations"] == 1 and not part.counts.get("uncertain") for part in parts
+    )
+    return Writers(ended, certain, accepted if told else None)
 
 
 @dataclass(slots=True)
@@ -95,16 +109,15 @@ class Reading:
         if state.finished and not claim.checkpoint:
             self._save(claim, state)  # there was no shard for this reader
         while not state.finished:
-            seen_before = state.ledger.unique
             loop.run(min(until, self.clock.monotonic() + SAVE_SECONDS))
             state.busy_seconds = busy_before + self.clock.monotonic() - began
             state.ended_at = self.clock.epoch()
             self._save(claim, state)
             if loop.out_of_time:
                 raise Timeout("Reading took longer than the plan allows, and had not come to the stream's end.")
-            if loop.idle or self.clock.monotonic() >= until or state.ledger.unique == seen_before:
+            if loop.idle or self.clock.monotonic() >= until:
                 break
-        return Outcome(state.finished, 0 if state.finished else min(10, 1 + state.quiet_rounds))
+        return Outcome(state.finished, 0 if state.finished or not loop.idle else 1 + state.quiet_rounds)
 
     def _resume(self, claim: Claim) -> ReaderState:
         if claim.checkpoint:
@@ -144,28 +157,33 @@ class _Loop:
         clock, state = self._reading.clock, self._state
         last_record_at = clock.monotonic()
         writers: Writers | None = None
+        look_seconds = self._look_seconds
         while clock.monotonic() < until:
             got, at_tip = self._round()
             now = clock.monotonic()
             if got:
                 last_record_at, state.quiet_rounds, writers = now, 0, None
+                look_seconds = self._look_seconds
                 self._tell(now)
                 continue
-            if writers is not None and at_tip and self._all_seen(writers):
+            if writers is not None and writers.certain and at_tip and self._all_seen(writers):
                 state.finished = True
                 return
-            if now - self._looked_at >= self._look_seconds or writers is None:
+            if now - self._looked_at >= look_seconds or writers is None:
                 writers = self._look(now)
-            if now - last_record_at >= IDLE_SECONDS:
+                look_seconds = max(self._look_seconds, min(MOST_LOOK_SECONDS, look_seconds * 1.5))
+            if now - last_record_at >= IDLE_SECONDS and (writers.ended or self._reading.deadline()):
                 self._go_idle(at_tip, writers)
                 return
 
-    def _go_idle(self, at_tip: bool, writers: Writers | None) -> None:
+    def _go_idle(self, at_tip: bool, writers: Writers) -> None:
+        """Nothing came for a while after the writers ended, or the time is up: back to Step Functions, or done."""
         state = self._state
         self.idle = True
-        if at_tip and writers is not None and writers.ended:
+        if at_tip and writers.ended:
             state.quiet_rounds += 1
-        state.finished = state.quiet_rounds >= QUIET_ROUNDS
+        enough = QUIET_ROUNDS_ALL_SEEN if self._all_seen(writers) else QUIET_ROUNDS
+        state.finished = state.quiet_rounds >= enough
         self.out_of_time = not state.finished and self._reading.deadline()
 
     def _round(self) -> tuple[int, bool]:
@@ -211,15 +229,24 @@ class _Loop:
         return ShardReader(reading.kinesis, reading.run.stream_name, shard_id, reading.clock, position=position)
 
     def _all_seen(self, writers: Writers) -> bool:
-        """Records as Kinesis counts them, on both sides: an aggregate is one, whatever it holds."""
+        """Shard by shard, in records as Kinesis counts them: an aggregate is one, a copy or a foreign record none."""
         shards = self._state.shards
-        expected = sum(writers.accepted.get(shard_id, 0) for shard_id in shards)
-        return writers.ended and sum(shard.records for shard in shards.values()) >= expected
+        accepted = writers.accepted
+        return (
+            writers.ended
+            and accepted is not None
+            and all(shard.fresh >= accepted.get(shard_id, 0) for shard_id, shard in shards.items())
+        )
 
     def _look(self, now: float) -> Writers:
         self._looked_at = now
-        run = self._reading.table.head(self._reading.run.run_id) or self._reading.run
-        return writers_of(self._reading.table.parts(run.run_id, "SLICE"), run)
+        reading = self._reading
+        try:
+            run = reading.table.head(reading.run.run_id) or reading.run
+            return writers_of(reading.table.parts(run.run_id, "SLICE"), run)
+        except (TooManyRequests, Unavailable) as error:
+            logger().warning("the writers were not looked at: %s", error)
+            return Writers(ended=False, certain=False, accepted=None)
 
     def _tell(self, now: float) -> None:
         if now - self._told_at < TELL_SECONDS:

@@ -18,6 +18,7 @@ from weir.runtime.errors import Invalid
 
 MAX_LINE_BYTES = 1_000_000
 MAX_KEY_CHARACTERS = 256
+SAMPLE_BYTES = 1 << 18
 _MASK = (1 << 64) - 1
 _POOL_BYTES = 1 << 16
 _KEPT_NAMES = 1 << 16
@@ -152,6 +153,23 @@ def split_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
             raise _too_long()
     if rest:
         yield rest
+
+
+def records_estimated(chunks: Iterable[bytes], size: int) -> int:
+    """How many records an object of ``size`` bytes holds, if it goes on like its first 256 KiB; exact up to those.
+
+    Only as many ``chunks`` of the object, from its beginning, are taken as that needs.
+    """
+    sample = bytearray()
+    for chunk in chunks:
+        sample += chunk
+        if len(sample) >= SAMPLE_BYTES:
+            break
+    if len(sample) < size:
+        # The last line is cut short; where it is the only one, it is at least as long as the sample.
+        del sample[sample.rfind(b"\n") + 1 or len(sample) :]
+    records = sum(bool(line.rstrip(b"\r")) for line in sample.split(b"\n"))
+    return max(1, round(size * records / len(sample))) if sample else 0
 
 
 def _too_long() -> SourceUnreadable:

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from weir.runs.bucket import ObjectMissing
 from weir.runs.models import Failure, Run, RunPlan, RunSpec, S3Source, Status, Verdict, spec_json
 from weir.runs.planner import SourceSize, make_plan
+from weir.runs.source import records_estimated
 from weir.runs.table import RunExists
 from weir.runs.wiring import Wiring
 from weir.runtime.errors import Conflict, FieldError, Invalid, WeirError
@@ -33,7 +34,10 @@ def keyed_run_id(now: datetime, owner: str, key: str) -> str:
 
 
 def source_size(spec: RunSpec, wires: Wiring) -> SourceSize | None:
-    """The size of the spec's own lines; None where records are generated. Invalid where the upload is missing."""
+    """The size of the spec's own lines; None where records are generated. Invalid where the upload is missing.
+
+    Lines of an upload are not counted but estimated, from its beginning.
+    """
     source = spec.load.source
     if source is None:
         return None
@@ -46,7 +50,7 @@ def source_size(spec: RunSpec, wires: Wiring) -> SourceSize | None:
         raise Invalid(f"load.source.key: {told}.", errors=[FieldError("load.source.key", told)]) from error
     if size == 0:
         raise Invalid("The source is empty.", errors=[FieldError("load.source.key", "holds no line")])
-    return SourceSize(size, None)
+    return SourceSize(size, None, records_estimated(wires.bucket.open_at(source.key, 0), size))
 
 
 def plan_run(spec: RunSpec, wires: Wiring) -> RunPlan:

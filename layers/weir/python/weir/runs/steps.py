@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from weir.runs.bucket import measurement_key
 from weir.runs.measuring import StreamFacts, measure
-from weir.runs.models import RUN_ID, Failure, Run, RunSpec
+from weir.runs.models import RUN_ID, Failure, Run, RunSpec, Status
 from weir.runs.planner import make_plan
 from weir.runs.starting import new_run, source_size
 from weir.runs.table import RunExists, RunNotFound
@@ -36,7 +36,7 @@ CREATED_WITHIN = timedelta(minutes=1)
 GIVEN_UP = frozenset({"Stopped", "TimedOut", "States.Timeout"})
 """Errors that tell nothing of the function that was running: it may still run."""
 
-KNOWN_WITHIN = timedelta(minutes=1)
+KNOWN_WITHIN = timedelta(seconds=30)
 """How long Kinesis may not know a stream that it has just made."""
 
 WHOLE_RUN = "Run"
@@ -77,6 +77,8 @@ def plan(run_id: str, document: Any, execution_arn: str, wires: Wiring) -> Answe
     except ValidationError as error:
         raise SpecInvalid(invalid(error.errors()).detail) from error
     run = _stored(run_id, spec, execution_arn, wires)
+    if run.status is Status.CLOSED:
+        raise SpecInvalid(f"There was a run {run_id!r} before, and it is closed: choose another name.")
     wires.table.begin_step(run_id, "Plan", wires.clock.now())
     try:
         made = make_plan(spec, source_size(spec, wires), wires.conf)
@@ -150,12 +152,17 @@ def active(run_id: str, wires: Wiring) -> Answer:
         if since > KNOWN_WITHIN:
             raise
         return {"ready": False}
+    if not run.stream_seen:
+        wires.table.seen(run_id)
     if stream.status != "ACTIVE":
         if since > ACTIVE_WITHIN:
             raise Timeout(f"The stream is {stream.status} after {since.total_seconds():,.0f} s.")
         return {"ready": False}
-    own_tags = {stream_tags.MANAGED: "true", stream_tags.RUN_ID: run_id}
+    own_tags = stream_tags.managed_tags(run.owner, run_id, run.expires_at)
+    del own_tags[stream_tags.EXPIRES_AT]  # it counts from when the stream was made, not the run
     differences = check_stream(_stream_spec(run), stream, own_tags)
+    if stream.expires_at is None:
+        differences.append(f"tag {stream_tags.EXPIRES_AT}: none that can be read, so that nobody could sweep it")
     if differences:
         raise StreamNotAsAsked("; ".join(differences))
     wires.table.end_step(run_id, "WaitActive", wires.clock.now(), "status, mode, shards, encryption and tags as asked")
@@ -234,7 +241,9 @@ def delete(run_id: str, failure: Failure | None, wires: Wiring) -> Answer:
         wires.table.begin_step(run_id, "DeleteStream", wires.clock.now())
         return {"kept": True}
     try:
-        _delete_own(run_id, wires)
+        found = _delete_own(run_id, wires)
+        if found and run is not None and not run.stream_seen:
+            wires.table.seen(run_id)
     finally:
         if run is not None:
             if failure is not None:
@@ -245,8 +254,8 @@ def delete(run_id: str, failure: Failure | None, wires: Wiring) -> Answer:
     return {"kept": False}
 
 
-def _delete_own(run_id: str, wires: Wiring) -> None:
-    """Begin to delete the run's stream, if it is there. StreamNotOurs, StreamBusy."""
+def _delete_own(run_id: str, wires: Wiring) -> bool:
+    """Begin to delete the run's stream; False where it is not there. StreamNotOurs, StreamBusy."""
     name = wires.stream_name(run_id)
     try:
         found = wires.kinesis.tags(name)
@@ -254,10 +263,11 @@ def _delete_own(run_id: str, wires: Wiring) -> None:
             raise StreamNotOurs(f"Stream {name!r} bears no tag of this run, so it is left alone.")
         wires.kinesis.delete(name)
     except StreamNotFound:
-        return
+        return False
     except StreamBusy:
         if wires.kinesis.summary(name)["StreamStatus"] != "DELETING":
             raise
+    return True
 
 
 def deleted(run_id: str, wires: Wiring) -> Answer:
@@ -275,6 +285,8 @@ def deleted(run_id: str, wires: Wiring) -> Answer:
             return {"gone": False}
         wires.table.end_step(run_id, "DeleteStream", wires.clock.now(), "gone")
         return {"gone": True}
+    if run is not None and not run.stream_seen:
+        wires.table.seen(run_id)
     if run is not None and not any(step.name == "DeleteStream" for step in run.steps):
         wires.table.begin_step(run_id, "DeleteStream", wires.clock.now())
     elif run is not None and _since(run, "DeleteStream", wires) > DELETED_WITHIN:
@@ -285,10 +297,19 @@ def deleted(run_id: str, wires: Wiring) -> Answer:
 
 
 def _may_still_come(run: Run, wires: Wiring) -> bool:
-    """Whether a CreateStream that was given up, not answered, may yet make the stream that is not there now."""
+    """Whether a stream that Kinesis does not know may yet be there, or be made.
+
+    Kinesis may not know for a while what it has just made; and a CreateStream that was given up, not answered, may take
+    effect as long as its function runs.
+    """
+    if run.stream_seen:
+        return False
+    steps = {step.name: step for step in run.steps}
+    if "CreateStream" in steps and _since(run, "CreateStream", wires) < KNOWN_WITHIN:
+        return True
     if run.failure is None or run.failure.error not in GIVEN_UP:
         return False
-    if any(step.name == "CreateStream" and step.ended_at is not None for step in run.steps):
+    if "CreateStream" in steps and steps["CreateStream"].ended_at is not None:
         return False
     return _since(run, "DeleteStream", wires) < CREATED_WITHIN
 

@@ -52,6 +52,7 @@ def sweep(wires: Wiring, *, dry_run: bool, until: float, rng: Random) -> Sweep:
     Streams are taken from a random place on, so that a sweep that runs out of time does not always miss the same ones.
     """
     swept = Sweep(dry_run)
+    _sweep_runs(wires, swept, until)  # first, for they are few, and streams may take all the time there is
     names = [one["StreamName"] for one in wires.kinesis.list_streams() if one.get("StreamStatus") != "DELETING"]
     start = rng.randrange(len(names)) if names else 0
     for name in names[start:] + names[:start]:
@@ -59,7 +60,6 @@ def sweep(wires: Wiring, *, dry_run: bool, until: float, rng: Random) -> Sweep:
             swept.unexamined += 1
             continue
         _sweep_stream(name, wires, swept)
-    _sweep_runs(wires, swept)
     return swept
 
 
@@ -82,9 +82,11 @@ def _sweep_stream(name: str, wires: Wiring, swept: Sweep) -> None:
         swept.failed.append(name)
 
 
-def _sweep_runs(wires: Wiring, swept: Sweep) -> None:
+def _sweep_runs(wires: Wiring, swept: Sweep, until: float) -> None:
     """Runs that are not closed though their execution has ended: an event was lost, or a clean-up died."""
     for run_id, created_at in wires.table.open_runs():
+        if wires.clock.monotonic() >= until:
+            return
         if wires.clock.now() - created_at < ORPHANED_AFTER:
             continue
         try:
@@ -98,6 +100,9 @@ def _sweep_run(run_id: str, wires: Wiring, swept: Sweep) -> None:
     status = wires.run_machine.status(run_id)
     if status == "RUNNING":
         return
+    run = wires.table.head(run_id)
+    if run is None or run.status is Status.CLOSED:
+        return  # the index is behind the table
     if not swept.dry_run:
         # A name of its own each time: the clean-up that died has used up the run's.
         name = f"{run_id}-{wires.clock.now():%Y%m%dt%H%M%S}"

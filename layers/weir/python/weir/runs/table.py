@@ -33,7 +33,7 @@ from weir.runs.items import (
 )
 from weir.runs.models import Failure, Run, RunPlan, RunSummary, Status, Verdict
 from weir.runtime import aws
-from weir.runtime.clock import parse_rfc3339, rfc3339
+from weir.runtime.clock import Clock, parse_rfc3339, rfc3339
 from weir.runtime.errors import Conflict, NotFound, WeirError
 
 
@@ -65,17 +65,27 @@ class Claim:
 
 
 class RunsTable:
-    """The table behind one botocore DynamoDB client. AWS failures become WeirErrors."""
+    """The table behind one botocore DynamoDB client. AWS failures become WeirErrors.
 
-    def __init__(self, client: Any, name: str) -> None:
+    A run whose time to live is over is not there, for DynamoDB may take days to remove it.
+    """
+
+    def __init__(self, client: Any, name: str, clock: Clock) -> None:
         self._client = client
         self._name = name
+        self._clock = clock
 
     def create(self, run: Run) -> None:
         """Store a new run. RunExists where the id was used before."""
         item = item_of(run)
         try:
-            self._client.put_item(TableName=self._name, Item=item, ConditionExpression="attribute_not_exists(pk)")
+            self._client.put_item(
+                TableName=self._name,
+                Item=item,
+                ConditionExpression="attribute_not_exists(pk) OR #ttl < :now",
+                ExpressionAttributeNames={"#ttl": "ttl"},
+                ExpressionAttributeValues={":now": {"N": str(int(self._clock.epoch()))}},
+            )
         except Exception as error:
             if aws.kind(error) == "exists":
                 raise RunExists(f"There is a run {run.run_id!r} already.") from error
@@ -84,7 +94,7 @@ class RunsTable:
     def get(self, run_id: str) -> Run:
         """A run with its progress. RunNotFound where there is none."""
         items = list(self._query(run_id))
-        heads = [item for item in items if item["sk"]["S"] == "RUN"]
+        heads = [item for item in items if item["sk"]["S"] == "RUN" and self._lives(item)]
         if not heads:
             raise RunNotFound(f"There is no run {run_id!r}.")
         run = run_of(heads[0])
@@ -98,7 +108,10 @@ class RunsTable:
             answer = self._client.get_item(TableName=self._name, Key=key(run_id, "RUN"), ConsistentRead=True)
         except Exception as error:
             raise _failed(error, "reading the run") from error
-        return run_of(answer["Item"]) if "Item" in answer else None
+        return run_of(answer["Item"]) if "Item" in answer and self._lives(answer["Item"]) else None
+
+    def _lives(self, item: Mapping[str, Any]) -> bool:
+        return int(item["ttl"]["N"]) >= self._clock.epoch()
 
     def page(self, limit: int, after: dict[str, str] | None) -> tuple[list[RunSummary], dict[str, str] | None]:
         """Runs newest first, and where to go on (None at the end)."""
@@ -118,7 +131,8 @@ class RunsTable:
             raise _failed(error, "listing runs") from error
         last = answer.get("LastEvaluatedKey")
         position = {name: value["S"] for name, value in last.items()} if last else None
-        return [summary_of(item) for item in answer["Items"]], position
+        found = [summary_of(item) for item in answer["Items"]]
+        return [run for run in found if run.created_at + KEPT > self._clock.now()], position
 
     def open_runs(self) -> Iterator[tuple[str, datetime]]:
         """Id and creation time of every run that is not closed, oldest first, over all pages."""
@@ -132,24 +146,26 @@ class RunsTable:
         try:
             for page in pages:
                 for item in page["Items"]:
-                    yield item["pk"]["S"].removeprefix("RUN#"), parse_rfc3339(item["at"]["S"].split("#")[0])
+                    created_at = parse_rfc3339(item["at"]["S"].split("#")[0])
+                    if created_at + KEPT > self._clock.now():
+                        yield item["pk"]["S"].removeprefix("RUN#"), created_at
         except Exception as error:
             raise _failed(error, "listing open runs") from error
 
     def begin(self, run_id: str, plan: RunPlan, execution_arn: str) -> None:
         """The execution has planned the run: RUNNING from here on. RunNotFound where it is not there, or is closed."""
-        self._update(
+        begun = self._update(
             run_id,
             "SET #status = :running, #plan = :plan, execution_arn = :arn",
-            {
-                ":running": {"S": Status.RUNNING},
-                ":plan": document(plan),
-                ":arn": {"S": execution_arn},
-                ":closed": {"S": Status.CLOSED},
-            },
-            {"#status": "status", "#plan": "plan"},
-            only_if="attribute_exists(pk) AND #status <> :closed",
+            {":running": {"S": Status.RUNNING}, ":plan": document(plan), ":arn": {"S": execution_arn}},
+            {"#plan": "plan"},
         )
+        if not begun:
+            raise RunNotFound(f"Run {run_id!r} is closed already.")
+
+    def seen(self, run_id: str) -> None:
+        """Kinesis has shown the run's stream: from now on, that it does not know it means that it is gone."""
+        self._update(run_id, "SET stream_seen = :yes", {":yes": {"BOOL": True}})
 
     def begin_step(self, run_id: str, name: str, at: datetime, *, anew: bool = False) -> None:
         """A step has begun; the first time counts, for a step may be tried again, unless it is said to begin anew."""
@@ -200,6 +216,19 @@ class RunsTable:
                 return False
             raise _failed(error, "closing the run") from error
         return True
+
+    def published(self, run_id: str) -> None:
+        """The metrics of a closed run are published."""
+        try:
+            self._client.update_item(
+                TableName=self._name,
+                Key=key(run_id, "RUN"),
+                UpdateExpression="SET published = :yes",
+                ConditionExpression="attribute_exists(pk)",
+                ExpressionAttributeValues={":yes": {"BOOL": True}},
+            )
+        except Exception as error:
+            raise _failed(error, "changing the run") from error
 
     def claim(self, run_id: str, part: Part, index: int, expires_at: datetime) -> Claim:
         """Take a slice or reader over from whoever held it, dead or alive."""
@@ -285,27 +314,25 @@ class RunsTable:
             raise _failed(error, "reading the run") from error
 
     def _update(
-        self,
-        run_id: str,
-        changes: str,
-        values: Mapping[str, Any],
-        names: Mapping[str, str] | None = None,
-        only_if: str = "attribute_exists(pk)",
-    ) -> None:
-        optional = {"ExpressionAttributeNames": dict(names)} if names else {}
+        self, run_id: str, changes: str, values: Mapping[str, Any], names: Mapping[str, str] | None = None
+    ) -> bool:
+        """Change a run that is not closed; False where it is, for what is closed stays as it was judged."""
         try:
             self._client.update_item(
                 TableName=self._name,
                 Key=key(run_id, "RUN"),
                 UpdateExpression=changes,
-                ConditionExpression=only_if,
-                ExpressionAttributeValues=dict(values),
-                **optional,
+                ConditionExpression="attribute_exists(pk) AND #status <> :closed",
+                ExpressionAttributeNames={"#status": "status", **(names or {})},
+                ExpressionAttributeValues={":closed": {"S": Status.CLOSED}, **values},
             )
         except Exception as error:
-            if aws.kind(error) == "exists":
-                raise RunNotFound(f"There is no run {run_id!r} that can change.") from error
-            raise _failed(error, "changing the run") from error
+            if aws.kind(error) != "exists":
+                raise _failed(error, "changing the run") from error
+            if self.head(run_id) is None:
+                raise RunNotFound(f"There is no run {run_id!r}.") from error
+            return False
+        return True
 
 
 def _failed(error: Exception, doing: str) -> Exception:

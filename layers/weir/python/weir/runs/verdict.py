@@ -20,6 +20,7 @@ def judge(
     resources_left: int | None,
     *,
     kept: bool,
+    stand_ins: Sequence[str] = (),
 ) -> tuple[Verdict, tuple[str, ...]]:
     """The verdict and its reasons, the gravest first.
 
@@ -31,13 +32,15 @@ def judge(
         Streams of the run that are still there; None where it could not be found out.
     kept
         The run asked to keep its stream.
+    stand_ins
+        What was used in place of what was asked for, in words: with one, no verdict is PASSED.
     """
     broken = _broken(slo, measurement) if measurement is not None else []
     if resources_left and not kept:
         broken.append(
             f"{resources_left} stream left behind: it could not be deleted; the sweeper takes it when it expires"
         )
-    unknown = _unknown(slo, measurement, resources_left, kept=kept)
+    unknown = [*_unknown(slo, measurement, resources_left, kept=kept), *stand_ins]
     if failure is not None:
         told = f"{failure.step}: {failure.error}: {failure.cause}"
         verdict = Verdict.ABORTED if failure.error in ABORTING else Verdict.FAILED
@@ -54,7 +57,7 @@ def _broken(slo: Slo, m: Measurement) -> list[str]:
     if m.lost is not None and m.lost > slo.max_lost:
         told.append(f"{m.lost} of {m.accepted} accepted records were never read back (at most {slo.max_lost} allowed)")
     if m.rejected:
-        told.append(f"{m.rejected} records were never accepted by Kinesis")
+        told.append(f"{m.rejected} records were given up: Kinesis accepted none of the tries that it answered")
     if m.planned is not None and m.accepted is not None and m.accepted + (m.rejected or 0) < m.planned:
         told.append(f"{m.planned - m.accepted - (m.rejected or 0)} of {m.planned} records were never inserted")
     if m.corrupted:
@@ -89,6 +92,8 @@ def _unjudged(slo: Slo, m: Measurement) -> list[str]:
 def _unknown(slo: Slo, m: Measurement | None, resources_left: int | None, *, kept: bool) -> list[str]:
     told: Sequence[str] = ("nothing was measured",) if m is None else (*m.missing, *_unjudged(slo, m))
     unknown = [f"could not be measured: {what}" for what in told]
+    if m is not None and m.foreign:
+        unknown.append(f"{m.foreign} records in the stream are none that the run's writers tell of")
     if resources_left is None and not kept:
         unknown.append("could not be confirmed: that the stream is gone")
     return unknown

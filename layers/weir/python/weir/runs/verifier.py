@@ -20,11 +20,15 @@ from weir.streams.kinesis import RawRecord
 
 @dataclass(slots=True)
 class ShardState:
-    """How far a shard is read, and what it held. ``records`` and ``bytes`` are as Kinesis counts them."""
+    """How far a shard is read, and what it held. ``records`` and ``bytes`` are as Kinesis counts them.
+
+    ``fresh`` are the records that brought something of the run that had not been seen: no copies, nothing foreign.
+    """
 
     last_sequence: str | None = None
     closed: bool = False
     records: int = 0
+    fresh: int = 0
     bytes: int = 0
     arrivals: RateSeries = field(default_factory=RateSeries)
     arrival_bytes: RateSeries = field(default_factory=RateSeries)
@@ -35,6 +39,7 @@ class ShardState:
             "last_sequence": self.last_sequence,
             "closed": self.closed,
             "records": self.records,
+            "fresh": self.fresh,
             "bytes": self.bytes,
             "arrivals": self.arrivals.to_dict(),
             "arrival_bytes": self.arrival_bytes.to_dict(),
@@ -71,7 +76,8 @@ class ReaderState:
 
     def enter(self, shard: ShardState, tag: bytes, records: Iterable[RawRecord], read_at: float) -> None:
         """Enter one batch of a shard, read at epoch second ``read_at``."""
-        users: list[tuple[str, bytes, float]] = []
+        plain: list[tuple[str, bytes, float]] = []
+        read_us = int(read_at * 1_000_000)
         arrivals: list[float] = []
         second_bytes: dict[int, int] = {}
         for _, key, data, arrived_at in records:
@@ -81,19 +87,23 @@ class ReaderState:
             shard.bytes += size
             arrivals.append(arrived_at)
             if data.startswith(MAGIC):
-                users.append((key, data, arrived_at))
+                plain.append((key, data, arrived_at))
             else:
-                # An aggregate's user records; a record that is none comes back as itself.
-                users.extend((user_key, user_data, arrived_at) for user_key, _, user_data in deaggregate(data, key))
+                # An aggregate's user records, in their place; a record that is none comes back as itself.
+                shard.fresh += self._enter_users(tag, plain, read_us)
+                plain = []
+                users = [(user_key, user_data, arrived_at) for user_key, _, user_data in deaggregate(data, key)]
+                shard.fresh += self._enter_users(tag, users, read_us) > 0
         for second, size in second_bytes.items():
             shard.arrival_bytes.add(second, size)
         shard.records += len(arrivals)
         shard.arrivals.add_many(arrivals)
-        self._enter_users(tag, users, int(read_at * 1_000_000))
+        shard.fresh += self._enter_users(tag, plain, read_us)
 
-    def _enter_users(self, tag: bytes, users: Iterable[tuple[str, bytes, float]], read_us: int) -> None:
-        """Account for user records: (partition key, data, arrival). The hot path: once for every record."""
+    def _enter_users(self, tag: bytes, users: Iterable[tuple[str, bytes, float]], read_us: int) -> int:
+        """Account for user records: (partition key, data, arrival); how many were new. The hot path."""
         ledger = self.ledger
+        unique_before = ledger.unique
         latencies: list[int] = []
         arrival_latencies: list[int] = []
         slice_at, nexts = -1, {}
@@ -119,6 +129,7 @@ class ReaderState:
             arrival_latencies.append(int(arrived_at * 1_000_000) - produced_us)
         ledger.unique += fresh
         self._measure(latencies, arrival_latencies)
+        return ledger.unique - unique_before
 
     def _measure(self, latencies: list[int], arrival_latencies: list[int]) -> None:
         if latencies and min(latencies) < 0:

@@ -57,5 +57,5 @@ class Wiring:
 def wiring() -> Wiring:
     """This process's wiring. SettingsError where the table or the bucket is not configured."""
     conf = settings(needs=("runs_table", "runs_bucket"))
-    table = RunsTable(aws.client("dynamodb"), conf.runs_table)
+    table = RunsTable(aws.client("dynamodb"), conf.runs_table, SYSTEM)
     return Wiring(conf, SYSTEM, table, RunsBucket(aws.client("s3"), conf.runs_bucket))

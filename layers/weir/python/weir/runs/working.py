@@ -1,6 +1,7 @@
 """One invocation of a writer or a reader of a run, put together from the run as stored."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from random import Random
 from typing import Any
@@ -11,11 +12,13 @@ from weir.runs.planner import spans
 from weir.runs.reading import Reading
 from weir.runs.source import Generated, Inline, Lines, Source
 from weir.runs.starting import RunClosed
+from weir.runs.steps import KNOWN_WITHIN
 from weir.runs.table import RunNotFound
 from weir.runs.wiring import Wiring
 from weir.runs.writer import SliceWriter, pace_of
 from weir.runtime import aws
 from weir.runtime.errors import Conflict
+from weir.streams.errors import NotKnownYet, StreamNotFound
 from weir.streams.hashing import ShardMap
 from weir.streams.kinesis_put import PutAdapter
 from weir.streams.producer import Producer
@@ -41,7 +44,8 @@ def write_slice(run_id: str, index: int, seconds_left: float, wires: Wiring) -> 
         bucket=wires.bucket,
         clock=wires.clock,
     )
-    done = writer.write(wires.clock.monotonic() + seconds_left - SPARE_SECONDS)
+    with _not_known_yet(run, wires):
+        done = writer.write(wires.clock.monotonic() + seconds_left - SPARE_SECONDS)
     return {"done": done, "wait": 0}
 
 
@@ -69,8 +73,21 @@ def read_shards(run_id: str, index: int, seconds_left: float, wires: Wiring) -> 
         clock=wires.clock,
         deadline=deadline,
     )
-    outcome = reading.read(wires.clock.monotonic() + seconds_left - SPARE_SECONDS)
+    with _not_known_yet(run, wires):
+        outcome = reading.read(wires.clock.monotonic() + seconds_left - SPARE_SECONDS)
     return {"done": outcome.done, "wait": outcome.wait_seconds}
+
+
+@contextmanager
+def _not_known_yet(run: Run, wires: Wiring) -> Iterator[None]:
+    """Not to know a stream that was ACTIVE seconds ago is worth another try: Kinesis does not know it everywhere yet."""
+    try:
+        yield
+    except StreamNotFound as error:
+        active_at = next((step.ended_at for step in run.steps if step.name == "WaitActive"), None) or run.created_at
+        if wires.clock.now() - active_at > KNOWN_WITHIN:
+            raise
+        raise NotKnownYet(f"Kinesis does not know stream {run.stream_name!r} everywhere yet.", retry_after=1) from error
 
 
 def _running(run_id: str, wires: Wiring) -> Run:

@@ -26,6 +26,9 @@ SEGMENT_SECONDS = 20.0
 """From one checkpoint to the next: what a crash makes a writer send again."""
 
 TELL_SECONDS = 1.0
+MOST_SHARDS_TOLD = 1_000
+"""An item of DynamoDB holds 400 KB: of more shards the sums are in the checkpoint alone, and readers wait it out."""
+
 _NOT_COUNTS = frozenset({"position", "finished", "produced", "rejected"})
 GIVE_UP_SECONDS = 60.0
 """Kept free at the end of an invocation, for what Kinesis has not accepted yet."""
@@ -89,6 +92,8 @@ class SliceState:
         """What the table keeps of it: everything but the keys."""
         kept = {name: value for name, value in self.to_dict().items() if name not in _NOT_COUNTS}
         kept["rejected"] = kept.pop("refused")
+        if len(self.shards) > MOST_SHARDS_TOLD:
+            del kept["shards"]
         return kept
 
     def to_dict(self) -> dict[str, Any]:
@@ -159,7 +164,7 @@ class SliceWriter:
     ) -> tuple[PutTally, WeirError | None]:
         before = state.counts()
         # Per shard, only a checkpoint tells: for a thousand shards it is 50 KB, too much for every second.
-        del before["shards"]
+        before.pop("shards", None)
         told = {"at": self.clock.monotonic(), "accepted": state.accepted}
 
         def on_accepted(batch: Sequence[Accepted]) -> None:

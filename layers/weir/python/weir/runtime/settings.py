@@ -26,6 +26,7 @@ class Settings:
     """Each field is ``WEIR_<FIELD>`` in the environment, or ``<field>`` in the YAML file."""
 
     stage: str = "local"
+    stack: str = "weir"
     service: str = "weir"
     region: str = "us-east-1"
     log_level: str = "INFO"

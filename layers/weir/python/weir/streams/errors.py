@@ -4,13 +4,19 @@ Source of the meanings: the error lists of the Kinesis API reference,
 https://docs.aws.amazon.com/kinesis/latest/APIReference/CommonErrors.html
 """
 
-from weir.runtime.errors import Conflict, Forbidden, Invalid, NotFound, TooManyRequests
+from weir.runtime.errors import Conflict, Forbidden, Invalid, NotFound, TooManyRequests, Unavailable
 
 
 class StreamNotFound(NotFound):
     """Kinesis knows no stream of this name, in this account and region."""
 
     slug, title = "stream-not-found", "No such stream"
+
+
+class NotKnownYet(Unavailable):
+    """Kinesis does not know the stream yet, seconds after it was made; it is eventually consistent, so try again."""
+
+    slug, title = "stream-not-known-yet", "Kinesis does not know the stream yet"
 
 
 class ShardNotFound(NotFound):

@@ -15,6 +15,7 @@ from weir.runtime.errors import TooManyRequests, Unavailable, WeirError
 from weir.streams import tags as stream_tags
 from weir.streams.errors import (
     ForceNotAllowed,
+    NotKnownYet,
     NotManaged,
     StreamBusy,
     StreamExists,
@@ -58,13 +59,13 @@ def create_stream(
     pending = _pending_tags(spec)
     expires_at = clock.now() + timedelta(seconds=spec.expires_in)
     tags = {**spec.tags, **pending, **stream_tags.managed_tags(owner, run_id, expires_at)}
-    _check_quota(kinesis, spec)
-    if pending and settle is not None:
-        settle(spec.name)
     try:
+        _check_quota(kinesis, spec)
+        if pending and settle is not None:
+            settle(spec.name)
         kinesis.create(spec, tags)
-    except StreamExists:
-        tags = _adopted(kinesis, spec.name, tags)
+    except (StreamExists, StreamQuotaExceeded) as refused:
+        tags = _adopted(kinesis, spec.name, tags, refused)
     else:
         _keep_tagged(kinesis, spec.name, tags)
     try:
@@ -103,7 +104,8 @@ def delete_stream(kinesis: Kinesis, name: str, *, force: bool = False, is_admin:
 
 def not_managed(name: str) -> NotManaged:
     """The refusal to touch a stream that Weir did not make."""
-    return NotManaged(f"Weir did not make stream {name!r} (no tag {stream_tags.MANAGED}=true), so it is left alone.")
+    marks = f"{stream_tags.MANAGED}=true, {stream_tags.STACK} this stack"
+    return NotManaged(f"Weir did not make stream {name!r} (its tags do not say {marks}), so it is left alone.")
 
 
 def stream_of(summary: Mapping[str, Any], tags: Mapping[str, str]) -> Stream:
@@ -167,12 +169,22 @@ def _check_quota(kinesis: Kinesis, spec: StreamSpec) -> None:
         )
 
 
-def _adopted(kinesis: Kinesis, name: str, tags: Mapping[str, str]) -> dict[str, str]:
-    """The tags of the stream that holds the name, if it is the one that a lost try of ours made; else StreamExists."""
-    found = kinesis.tags(name)
+def _adopted(
+    kinesis: Kinesis, name: str, tags: Mapping[str, str], refused: StreamExists | StreamQuotaExceeded
+) -> dict[str, str]:
+    """The tags of the stream that holds the name, if it is the one that a lost try of ours made; else ``refused``.
+
+    That stream may be what takes the name, and what takes the account's last room.
+    """
+    try:
+        found = kinesis.tags(name)
+    except StreamNotFound as error:
+        if isinstance(refused, StreamQuotaExceeded):
+            raise refused from error
+        raise NotKnownYet(f"Kinesis says that stream {name!r} exists, and does not tell of it yet.") from error
     ours = tags.get(stream_tags.RUN_ID)
     if ours is None or not stream_tags.is_managed(found) or found.get(stream_tags.RUN_ID) != ours:
-        raise StreamExists(f"A stream {name!r} exists already and is left as it is. Choose another name.")
+        raise refused
     return found
 
 

@@ -1,17 +1,20 @@
-"""The four tags by which Weir knows its own streams again, and the two that say what is still to be set.
+"""The five tags by which Weir knows its own streams again, and the two that say what is still to be set.
 
-A stream is *managed* when ``weir:managed`` is ``true``; nothing else counts, least of all its name. A stream may be
-swept when it is managed and its ``weir:expires-at`` can be read and has passed: a value that can't be read protects
-the stream. ``weir:pending-*`` name the settings that CreateStream can't take and an ACTIVE stream still has to get.
+A stream is *managed* when ``weir:managed`` is ``true`` and ``weir:stack`` names this stack; nothing else counts, least
+of all its name. Another stack's streams are none of this one's, though both may be Weir. A stream may be swept when it
+is managed and its ``weir:expires-at`` can be read and has passed: a value that can't be read protects the stream.
+``weir:pending-*`` name the settings that CreateStream can't take and an ACTIVE stream still has to get.
 """
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from weir.runtime.clock import parse_rfc3339
+from weir.runtime.settings import settings
 
 PREFIX = "weir:"
 MANAGED = "weir:managed"
+STACK = "weir:stack"
 RUN_ID = "weir:run-id"
 EXPIRES_AT = "weir:expires-at"
 OWNER = "weir:owner"
@@ -34,15 +37,15 @@ def managed_tags(owner: str, run_id: str | None, expires_at: datetime) -> dict[s
     expires_at
         Aware; written in UTC, rounded up to whole seconds.
     """
-    tags = {MANAGED: "true", OWNER: _tag_value(owner), EXPIRES_AT: _seconds(expires_at)}
+    tags = {MANAGED: "true", STACK: settings().stack, OWNER: _tag_value(owner), EXPIRES_AT: _seconds(expires_at)}
     if run_id is not None:
         tags[RUN_ID] = _tag_value(run_id)
     return tags
 
 
 def is_managed(tags: Mapping[str, str]) -> bool:
-    """Whether Weir made the stream with these tags."""
-    return tags.get(MANAGED) == "true"
+    """Whether this stack of Weir's made the stream with these tags."""
+    return tags.get(MANAGED) == "true" and tags.get(STACK) == settings().stack
 
 
 def expires_at(tags: Mapping[str, str]) -> datetime | None:
