@@ -42,8 +42,8 @@ unit: $(READY) ## rules with fakes, adapters with moto; no network
 contract: $(READY) ## events, OpenAPI, state machine graph, template rules; no network
 	$(call timed,contract,$(PYTEST) tests/contract)
 
-faults: up ## each AWS call of a run made to fail on the local AWS
-	$(call timed,faults,$(PYTEST) tests/faults)
+faults: $(READY) ## each AWS call of a run made to fail, in a simulation; no network
+	$(call timed,faults,$(PYTEST) -n 2 tests/faults)
 
 integration: up ## the deployed stack on the local AWS
 	$(call timed,integration,$(PYTEST) tests/integration)

@@ -37,10 +37,12 @@ class Bench:
             self.log.put(self.run.stream_name, shard_id, key, changes.get("data", data))
             self.written[shard_id] = self.written.get(shard_id, 0) + int(changes.get("counts", True))
 
-    def told(self, *, done: bool) -> None:
-        """The writer tells what it has had accepted."""
+    def told(self, *, done: bool, uncertain: int = 0) -> None:
+        """The writer tells what it has had accepted, and of how much it had no answer."""
         shards = {shard_id: [count, 0, 0] for shard_id, count in self.written.items()}
-        self.table.tell(self.run.run_id, "SLICE", self.claim, {"shards": shards}, saved=done, done=done)
+        self.table.tell(
+            self.run.run_id, "SLICE", self.claim, {"shards": shards, "uncertain": uncertain}, saved=done, done=done
+        )
 
     def reading(self, index: int = 0, readers: int = 1) -> Reading:
         return Reading(

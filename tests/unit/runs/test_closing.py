@@ -219,3 +219,31 @@ def test_a_run_that_never_started_has_no_report(wires: Wires) -> None:
     with pytest.raises(ObjectMissing):
         read_report(run.run_id, "json", wires)
     assert report_key(run.run_id, "json").endswith("report.json")
+
+
+def test_an_execution_that_takes_a_closed_runs_name_does_not_answer_its_verdict(wires: Wires) -> None:
+    # Given a run that PASSED, and an execution of the same name that Plan refused
+    run = analyzed(wires)
+    assert close(run.run_id, None, wires)["verdict"] == "PASSED"
+    refused = Failure(step="Plan", error="SpecInvalid", cause="choose another name")
+    # When the execution comes to its close / Then it has failed, and the run is as it was
+    assert close(run.run_id, refused, wires)["verdict"] == "FAILED"
+    found = wires.table.head(run.run_id)
+    assert found is not None
+    assert (found.verdict, found.failure) == ("PASSED", None)
+
+
+def test_a_close_that_died_before_it_published_is_followed_by_one_that_does(
+    wires: Wires, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Given a run whose close was stored, and whose function died then
+    run = analyzed(wires)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("weir.runs.closing._publish", lambda *_: (_ for _ in ()).throw(MemoryError()))
+        with pytest.raises(MemoryError):
+            close(run.run_id, None, wires)
+    assert emitted(capsys) == []
+    # When the step is tried again / Then its metrics are published, once
+    close(run.run_id, None, wires)
+    close(run.run_id, None, wires)
+    assert [one["RunsPassed"] for one in emitted(capsys)] == [[1.0]]

@@ -160,3 +160,30 @@ def test_a_clean_up_long_after_has_its_own_time_to_delete(wires: Wires) -> None:
     wires.time.seconds += 560
     with pytest.raises(Timeout):
         steps.deleted(run.run_id, wires)
+
+
+def test_a_stream_that_kinesis_has_not_shown_yet_is_not_called_gone(wires: Wires) -> None:
+    # Given a run that was stopped just after CreateStream, whose stream Kinesis does not know yet
+    run = stored(wires.table, run_of())
+    steps.create(run.run_id, wires)
+    hidden = wires.log.streams.pop(run.stream_name)
+    assert steps.delete(run.run_id, Failure(step="Run", error="Stopped", cause="x"), wires) == {"kept": False}
+    # When asked whether it is gone / Then not yet
+    assert steps.deleted(run.run_id, wires) == {"gone": False}
+    # And when it appears, it is deleted, and what is then unknown is gone
+    wires.log.streams[run.stream_name] = hidden
+    assert steps.deleted(run.run_id, wires) == {"gone": False}
+    assert hidden.status == "DELETING"
+    del wires.log.streams[run.stream_name]
+    assert steps.deleted(run.run_id, wires) == {"gone": True}
+
+
+def test_a_stream_that_never_appears_is_gone_in_the_end(wires: Wires) -> None:
+    # Given the same, and a stream that was never made
+    run = stored(wires.table, run_of())
+    wires.table.begin_step(run.run_id, "CreateStream", wires.clock.now())
+    steps.delete(run.run_id, BROKEN, wires)
+    assert steps.deleted(run.run_id, wires) == {"gone": False}
+    # When Kinesis has had its time / Then it is gone
+    wires.time.seconds += steps.KNOWN_WITHIN.total_seconds() + 1
+    assert steps.deleted(run.run_id, wires) == {"gone": True}

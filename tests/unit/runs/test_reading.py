@@ -358,3 +358,31 @@ def test_the_writers_word() -> None:
     assert writers_of([one, PartState(1, True, 1, {"invocations": 1})], run).accepted is None
     broken = run.model_copy(update={"failure": Failure(step="Insert", error="x", cause="y")})
     assert writers_of([one], broken).ended is True
+
+
+def test_copies_are_not_taken_for_what_is_still_to_come(bench: Callable[..., Bench]) -> None:
+    # Given ten accepted records of which the last is late, and three copies that make up the number
+    b = bench()
+    b.write(range(9))
+    b.write([0, 1, 2], counts=False)
+    b.written[FIRST] += 1
+    b.told(done=True)
+    # When read to the tip / Then the reader is not done
+    assert not b.read().done
+    # And when the last one comes, it is
+    b.write([9], counts=False)
+    assert b.read().done
+    assert (b.state().ledger.unique, b.state().ledger.duplicates) == (10, 3)
+
+
+def test_where_an_answer_was_lost_the_reader_waits_for_copies(bench: Callable[..., Bench]) -> None:
+    # Given writers whose word is not certain: an answer was lost, and its records were sent again
+    b = bench()
+    b.write(range(5))
+    b.told(done=True, uncertain=2)
+    # When all that they tell of is seen / Then the reader still looks twice at the quiet tip, and counts what comes
+    assert not b.read().done
+    b.write([3, 4], counts=False)
+    assert not b.read().done
+    assert b.read().done
+    assert b.state().ledger.duplicates == 2

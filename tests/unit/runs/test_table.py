@@ -11,7 +11,7 @@ from tests.unit.runs.fakes import plan_of, run_of, spec_of, stored
 from tests.unit.streams.fakes import NOON
 from weir.runs.models import Failure, Run, Status, Verdict
 from weir.runs.table import Claim, RunExists, RunNotFound, RunsTable, TakenOver
-from weir.runtime.clock import SYSTEM
+from weir.runtime.clock import SYSTEM, Clock
 from weir.runtime.errors import Unavailable
 
 END: dict[str, Any] = {
@@ -301,3 +301,32 @@ def test_no_answer_is_unavailable_whatever_was_asked() -> None:
     for ask in asks:
         with pytest.raises(Unavailable):
             ask()
+
+
+def test_what_has_outlived_its_time_is_not_there(aws: dict[str, Any], table: RunsTable) -> None:
+    # Given a closed run, seen from a day after its time to live, when DynamoDB has not removed it yet
+    run = stored(table, run_of())
+    table.close(run.run_id, verdict=Verdict.PASSED, reasons=(), resources_left=0, cost_usd=None, ended_at=NOON)
+    later = NOON + timedelta(days=91)
+    then = RunsTable(aws["dynamodb"], "runs", Clock(now=lambda: later, epoch=later.timestamp))
+    # When looked for, by any way / Then it is not there
+    assert then.head(run.run_id) is None
+    with pytest.raises(RunNotFound):
+        then.get(run.run_id)
+    assert run.run_id not in {one.run_id for one in then.page(200, None)[0]}
+    # And its id is not free before its writers' items are removed with it: a new run would go on at their checkpoints
+    with pytest.raises(RunExists):
+        then.create(run.model_copy(update={"created_at": later}))
+
+
+def test_a_closed_run_stays_as_it_was_judged(table: RunsTable) -> None:
+    # Given a closed run
+    run = stored(table, run_of())
+    table.close(run.run_id, verdict=Verdict.PASSED, reasons=("fine",), resources_left=0, cost_usd=None, ended_at=NOON)
+    before = table.head(run.run_id)
+    # When something late would change it / Then it does not
+    table.fail(run.run_id, Failure(step="Run", error="Stopped", cause="too late"))
+    table.begin_step(run.run_id, "DeleteStream", NOON)
+    table.end_step(run.run_id, "DeleteStream", NOON)
+    table.seen(run.run_id)
+    assert table.head(run.run_id) == before

@@ -109,3 +109,13 @@ def test_a_stream_that_was_to_be_kept_is_left_behind_where_the_run_broke() -> No
     # Given a run that asked to keep its stream, and broke, and could not delete it
     _, reasons = judge(Slo(), measured(), BROKEN, 1, kept=False)
     assert any("left behind" in reason for reason in reasons)
+
+
+def test_records_of_others_and_stand_ins_are_told_and_never_pass() -> None:
+    # Given a run that went well, but for somebody else's records in its stream, or prices of another region
+    foreign = judge(Slo(), measured(foreign=2), None, 0, kept=False)
+    priced = judge(Slo(), measured(), None, 0, kept=False, stand_ins=["the prices are of elsewhere"])
+    # Then it is DEGRADED, and says why
+    assert foreign[0] is priced[0] is Verdict.DEGRADED
+    assert "2 records in the stream are none" in foreign[1][0]
+    assert priced[1] == ("the prices are of elsewhere",)

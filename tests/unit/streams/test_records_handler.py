@@ -41,6 +41,7 @@ def test_records_are_written_and_read_back_as_they_were(call: Call, stack: Any) 
 def test_reading_goes_on_by_cursor(call: Call, stack: Any) -> None:
     # Given three records on one shard
     stack.create_stream(StreamName="one", ShardCount=1)
+    stack.add_tags_to_stream(StreamName="one", Tags={"weir:managed": "true", "weir:stack": "weir"})
     for number in range(3):
         stack.put_record(StreamName="one", Data=str(number).encode(), PartitionKey="k")
     shard = "shardId-000000000000"
@@ -59,6 +60,21 @@ def test_reading_goes_on_by_cursor(call: Call, stack: Any) -> None:
         "json"
     ]
     assert [item["data"] for item in at["items"]] == ["1", "2"]
+
+
+def test_what_others_hold_is_for_admins_alone(call: Call, stack: Any) -> None:
+    # Given a stream that Weir did not make, with a record
+    stack.create_stream(StreamName="theirs", ShardCount=1)
+    stack.put_record(StreamName="theirs", Data=b"secret", PartitionKey="k")
+    query = {"shard": "shardId-000000000000"}
+
+    # When a caller reads it, Then 403, though its description is told; and an admin reads it
+    refused = call("read-records", stream="theirs", query=query)
+    assert (refused["statusCode"], refused["json"]["type"].rsplit("/", 1)[1]) == (403, "not-managed")
+    assert "secret" not in refused["body"]
+    assert call("describe", stream="theirs")["statusCode"] == 200
+    read = call("read-records", stream="theirs", query=query, authorizer={"sub": "ann", "roles": "admin"})["json"]
+    assert [item["data"] for item in read["items"]] == ["secret"]
 
 
 @pytest.mark.parametrize(

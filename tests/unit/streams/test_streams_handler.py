@@ -138,7 +138,7 @@ def test_streams_that_weir_did_not_make_are_read_and_never_touched(call: Call, s
     # When it is read, Then it is shown as not managed
     assert call("describe", stream="weir-run-x")["json"]["managed"] is False
     shard = call("shards", stream="weir-run-x")["json"]["items"][0]["shard_id"]
-    assert call("read-records", stream="weir-run-x", query={"shard": shard})["statusCode"] == 200
+    assert call("read-records", stream="weir-run-x", query={"shard": shard})["statusCode"] == 403
     assert call("metrics", stream="weir-run-x")["statusCode"] == 200
 
     # When it is changed, written to or deleted, even by an admin without force, Then 403 and it is as it was

@@ -76,16 +76,10 @@ class RunsTable:
         self._clock = clock
 
     def create(self, run: Run) -> None:
-        """Store a new run. RunExists where the id was used before."""
+        """Store a new run. RunExists where the id was used before, and DynamoDB has not removed every trace of it."""
         item = item_of(run)
         try:
-            self._client.put_item(
-                TableName=self._name,
-                Item=item,
-                ConditionExpression="attribute_not_exists(pk) OR #ttl < :now",
-                ExpressionAttributeNames={"#ttl": "ttl"},
-                ExpressionAttributeValues={":now": {"N": str(int(self._clock.epoch()))}},
-            )
+            self._client.put_item(TableName=self._name, Item=item, ConditionExpression="attribute_not_exists(pk)")
         except Exception as error:
             if aws.kind(error) == "exists":
                 raise RunExists(f"There is a run {run.run_id!r} already.") from error

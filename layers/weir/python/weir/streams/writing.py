@@ -32,7 +32,7 @@ class Target:
 
 
 class Targets:
-    """The managed streams that this process wrote to lately, by name."""
+    """The managed streams that this process wrote to, or read for a caller, lately, by name."""
 
     def __init__(self, kinesis: Kinesis, clock: Clock, *, kept_seconds: float = KEPT_SECONDS) -> None:
         self._kinesis = kinesis
