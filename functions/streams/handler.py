@@ -250,7 +250,7 @@ def put_records(
     summary="Read records of a shard",
     description="From a position, or on from a `cursor`, which then says everything. `data` is text where it is valid "
     "UTF-8 and base64 where it is not, or base64 for all with `encoding=base64`; each record says which. A closed "
-    "shard ends with its `child_shard_ids`, which the caller goes on with. Only streams that Weir made, but for admins.",
+    "shard ends with its `child_shard_ids`: go on with those. Only streams that Weir made, but for admins.",
     tags=["records"],
     responses={200: {"description": "A page of records; it may be empty"}, **http.problems(400, 403, 404, 422, 429)},
 )

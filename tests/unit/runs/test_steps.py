@@ -15,7 +15,7 @@ from weir.runs.models import Failure, Run, Status, Verdict, spec_json
 from weir.runs.steps import SpecInvalid, StreamNotAsAsked
 from weir.runs.table import RunExists, RunNotFound, RunsTable
 from weir.runs.writer import SliceState
-from weir.runtime.errors import Timeout, Unavailable
+from weir.runtime.errors import Conflict, Timeout, Unavailable
 from weir.streams import tags
 from weir.streams.errors import StreamExists, StreamNotFound, StreamQuotaExceeded
 
@@ -342,3 +342,13 @@ def test_missing_checkpoints_are_an_error_of_their_own(bucket: RunsBucket) -> No
     ask: Callable[[str], Any] = bucket.load
     with pytest.raises(ObjectMissing):
         ask(measurement_key("nobody"))
+
+
+def test_no_stream_is_made_for_a_run_that_has_come_to_its_end(wires: Wires) -> None:
+    # Given a run that was stopped while its CreateStream was about to begin
+    run = stored(wires.table, run_of())
+    wires.table.fail(run.run_id, Failure(step="Run", error="Stopped", cause="x"))
+    # When the step begins after all / Then nothing is made
+    with pytest.raises(Conflict):
+        steps.create(run.run_id, wires)
+    assert wires.log.streams == {}

@@ -31,7 +31,7 @@ from weir.streams.models import Stream, StreamSpec
 ACTIVE_WITHIN = timedelta(minutes=10)
 DELETED_WITHIN = timedelta(minutes=10)
 CREATED_WITHIN = timedelta(minutes=1)
-"""How long a CreateStream that nobody waits for any more may still take effect: its function's time-out."""
+"""How long a CreateStream that nobody waits for any more may still take effect: its call's time-outs and tries."""
 
 GIVEN_UP = frozenset({"Stopped", "TimedOut", "States.Timeout"})
 """Errors that tell nothing of the function that was running: it may still run."""
@@ -130,6 +130,8 @@ def _stream_spec(run: Run) -> StreamSpec:
 def create(run_id: str, wires: Wiring) -> Answer:
     """Create the run's stream, tagged from its first moment; adopt it where an earlier try made it."""
     run = _head(run_id, wires)
+    if run.failure is not None or run.status is Status.CLOSED:
+        raise Conflict(f"Run {run_id} has come to its end: no stream is made for it any more.")
     wires.table.begin_step(run_id, "CreateStream", wires.clock.now())
     spec = _stream_spec(run)
     stream = create_stream(

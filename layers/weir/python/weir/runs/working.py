@@ -80,7 +80,7 @@ def read_shards(run_id: str, index: int, seconds_left: float, wires: Wiring) -> 
 
 @contextmanager
 def _not_known_yet(run: Run, wires: Wiring) -> Iterator[None]:
-    """Not to know a stream that was ACTIVE seconds ago is worth another try: Kinesis does not know it everywhere yet."""
+    """A stream that was ACTIVE seconds ago and is unknown now is worth another try: it is not known everywhere yet."""
     try:
         yield
     except StreamNotFound as error:
