@@ -56,7 +56,7 @@ ENVIRONMENT = {
 }
 FUNCTIONS = {
     # function: (its module, its Timeout in template.yaml)
-    "${ControlFunction}": ("functions.run_control.handler", 60.0),
+    "${ControlFunction}": ("functions.run_control.handler", 300.0),
     "${InsertFunction}": ("functions.run_insert.handler", 900.0),
     "${VerifyFunction}": ("functions.run_verify.handler", 900.0),
     "events": ("functions.run_events.handler", 29.0),
