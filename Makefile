@@ -40,7 +40,7 @@ unit: $(READY) ## rules with fakes, adapters with moto; no network
 	$(call timed,unit,$(PYTEST) -n 2 --dist loadfile tests/unit)
 
 contract: $(READY) ## events, OpenAPI, state machine graph, template rules; no network
-	$(call timed,contract,$(PYTEST) -n 2 --dist loadfile tests/contract)
+	$(call timed,contract,$(PYTEST) tests/contract)
 
 faults: $(READY) ## each AWS call of a run made to fail, in a simulation; no network
 	$(call timed,faults,$(PYTEST) -n 2 tests/faults)

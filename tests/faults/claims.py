@@ -44,6 +44,8 @@ def _lies(truth: Truth) -> Iterator[str]:
         yield f"{truth.verdict}, and yet a failure: {truth.failure}"
     if truth.verdict == "PASSED" and truth.item is not None and truth.item.get("resources_left") != "0":
         yield f"PASSED with {truth.item.get('resources_left')} streams left"
+    if truth.item is not None and truth.item.get("resources_left") == "0" and truth.stream_exists:
+        yield f"{truth.verdict} with 0 streams left, but the stream is there"
     if truth.report is not None and truth.report["verdict"] != truth.verdict:
         yield f"the report says {truth.report['verdict']}, the run {truth.verdict}"
     if truth.report is None and not (truth.failure is not None and truth.failure["step"] == "Start"):

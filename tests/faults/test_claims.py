@@ -34,6 +34,7 @@ FALSE: dict[str, dict[str, Any]] = {
     "a loss is not told": {"measurement": {**COUNTED, "seen": RECORDS - 1}},
     "another report": {"report": {"verdict": "FAILED"}},
     "no report": {"report": None},
+    "a stream is there that is told gone": {"stream_exists": True},
     "a stream is left": {"item": {"status": "CLOSED", "verdict": "PASSED", "resources_left": "1"}},
 }
 
