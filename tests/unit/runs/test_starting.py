@@ -180,3 +180,14 @@ def test_a_key_that_comes_again_finds_the_run_of_the_first(wires: Wires) -> None
     assert again.run_id == first.run_id != other.run_id
     with pytest.raises(RunExists):
         start_run(spec_of(max_cost="0.9"), "user", wires, "key-1")
+
+
+def test_a_key_is_not_spent_by_a_start_that_failed(wires: Wires) -> None:
+    # Given a start that Step Functions refused, with a key
+    wires.machine.failures["start"] = [TooManyRequests("slow down")]
+    with pytest.raises(TooManyRequests):
+        start_run(spec_of(), "user", wires, "key-2")
+    # When the request comes again with the same key / Then a run starts after all
+    run = start_run(spec_of(), "user", wires, "key-2")
+    assert run.run_id in wires.machine.started
+    assert run.status is Status.QUEUED

@@ -119,3 +119,11 @@ def test_records_of_others_and_stand_ins_are_told_and_never_pass() -> None:
     assert foreign[0] is priced[0] is Verdict.DEGRADED
     assert "2 records in the stream are none" in foreign[1][0]
     assert priced[1] == ("the prices are of elsewhere",)
+
+
+def test_writers_that_did_not_finish_are_not_said_to_have_inserted_nothing() -> None:
+    # Given a run that was stopped, whose writer's last checkpoint is older than what it wrote
+    stopped = measured(accepted=4_000, lost=None, missing=("the end of 1 of 1 writers: they did not finish",))
+    # When judged / Then nobody says that the rest was never inserted
+    _, reasons = judge(Slo(), stopped, Failure(step="Insert", error="Stopped", cause="x"), 0, kept=False)
+    assert not [reason for reason in reasons if "never inserted" in reason]

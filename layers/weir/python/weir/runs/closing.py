@@ -119,7 +119,7 @@ def _measurement(run: Run, wires: Wiring) -> Measurement | None:
     if run.plan is None or run.progress is None or not run.progress.accepted:
         return None
     try:
-        return measure(
+        measured = measure(
             run,
             wires.table,
             wires.bucket,
@@ -131,6 +131,8 @@ def _measurement(run: Run, wires: Wiring) -> Measurement | None:
     except WeirError as error:
         logger().warning("the checkpoints of run %s were not read: %s", run.run_id, error.detail)
         return None
+    # Before the first checkpoint there is only what the workers told.
+    return measured if measured.accepted else None
 
 
 def _report(

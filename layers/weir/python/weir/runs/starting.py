@@ -95,6 +95,11 @@ def start_run(spec: RunSpec, owner: str, wires: Wiring, key: str | None = None) 
         if found is None or found.spec != spec:
             raise
         run = found
+        if found.status is Status.CLOSED and found.failure is not None and found.failure.step == "Start":
+            # The first try could not be started; its id is spent, the key is not.
+            fresh = new_run_id(now)
+            run = new_run(fresh, spec, owner, wires, machine.execution_arn(fresh))
+            wires.table.create(run)
     try:
         machine.start(run.run_id, spec_json(spec))
     except WeirError as error:

@@ -132,7 +132,8 @@ def create(run_id: str, wires: Wiring) -> Answer:
     run = _head(run_id, wires)
     if run.failure is not None or run.status is Status.CLOSED:
         raise Conflict(f"Run {run_id} has come to its end: no stream is made for it any more.")
-    wires.table.begin_step(run_id, "CreateStream", wires.clock.now())
+    # Anew: how long Kinesis may not know the stream counts from the last try that may have made it.
+    wires.table.begin_step(run_id, "CreateStream", wires.clock.now(), anew=True)
     spec = _stream_spec(run)
     stream = create_stream(
         wires.kinesis, spec, owner=run.owner, run_id=run_id, clock=wires.clock, account=wires.account
