@@ -21,8 +21,16 @@ import botocore.retries.quota
 from moto.dynamodb.models import dynamodb_backends
 from moto.s3.models import s3_backends
 
-from tests.faults.cloud import ACCOUNT, READ_TIMEOUT_SECONDS, REGION, Cloud, FunctionDied, Invocation
-from tests.faults.fault import Fault
+from tests.faults.cloud import (
+    ACCOUNT,
+    CALL_SECONDS,
+    READ_TIMEOUT_SECONDS,
+    REGION,
+    Cloud,
+    FunctionDied,
+    Invocation,
+)
+from tests.faults.fault import INVOKE, Fault, Kind
 from tests.faults.kernel import Kernel
 from tests.faults.machine import Execution, Place, StateFailed
 from weir.runs import starting, working
@@ -85,7 +93,6 @@ class Account:
         self.kernel = Kernel(BEGAN)
         self.cloud = Cloud(self.kernel, fault)
         self.executions: dict[str, Execution] = {}
-        self.dead_letters: list[Any] = []
         self.events_lost = False
         self.timeouts = {function: timeout for function, (_, timeout) in FUNCTIONS.items()}
         self.on_entered: Entered = lambda _execution, _state: None
@@ -143,7 +150,7 @@ class Account:
             definition=definition(machine),
             document=copy.deepcopy(document),
             kernel=self.kernel,
-            invoke=self._invoke,
+            invoke=self._invoke_for_a_state,
             on_entered=lambda execution, state: self.on_entered(execution, state),
             on_ended=self._ended,
         )
@@ -198,6 +205,12 @@ class Account:
 
     # Lambda
 
+    def _invoke_for_a_state(self, function: str, payload: Any, place: Place, seconds: float) -> Any:
+        if self.cloud.called(place, INVOKE) is Kind.FUNCTION_THROTTLED:
+            self.kernel.sleep(CALL_SECONDS)
+            raise StateFailed("Lambda.TooManyRequestsException", "Rate Exceeded. (Service: Lambda, Status Code: 429)")
+        return self._invoke(function, payload, place, seconds)
+
     def _invoke(self, function: str, payload: Any, place: Place, seconds: float) -> Any:
         module, _ = FUNCTIONS[function]
         process = self.kernel.current
@@ -219,9 +232,8 @@ class Account:
         for wait in (*ASYNC_TRIES, None):
             try:
                 answers.append(self._invoke(function, payload, place, 900.0))
-            except StateFailed as failed:
+            except StateFailed:
                 if wait is None:
-                    self.dead_letters.append((function, payload, failed))
                     return
                 self.kernel.sleep(wait)
             else:

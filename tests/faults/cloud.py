@@ -13,7 +13,7 @@ from base64 import b64decode
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from types import SimpleNamespace
 from typing import Any
@@ -33,6 +33,7 @@ from moto.s3.models import s3_backends
 from tests.faults.fault import Fault, Kind
 from tests.faults.kernel import Kernel
 from tests.faults.machine import Place
+from tests.faults.refusals import json_answer, refusal
 
 ACCOUNT = "123456789012"
 REGION = "us-east-1"
@@ -40,30 +41,11 @@ CALL_SECONDS = 0.004
 CREATING_SECONDS = 3.0
 DELETING_SECONDS = 4.0
 METRICS_LATE_SECONDS = 8.0
-STUCK_SECONDS = 45.0
+STUCK_SECONDS = 250.0
 READ_TIMEOUT_SECONDS = 1.0
 
 _MOTO = BotocoreStubber()
 _WRITES_TO_A_STREAM = {"PutRecords", "GetShardIterator", "ListShards"}
-_THROTTLING = {
-    "kinesis": (400, "LimitExceededException", "Rate exceeded for the account."),
-    "kinesis.PutRecords": (400, "ProvisionedThroughputExceededException", "Rate exceeded for shard."),
-    "kinesis.GetRecords": (400, "ProvisionedThroughputExceededException", "Rate exceeded for shard."),
-    "kinesis.GetShardIterator": (400, "ProvisionedThroughputExceededException", "Rate exceeded for shard."),
-    "dynamodb": (400, "ThrottlingException", "Throughput exceeds the current capacity of your table."),
-    "s3": (503, "SlowDown", "Please reduce your request rate."),
-    "cloudwatch": (400, "Throttling", "Rate exceeded"),
-    "sts": (400, "Throttling", "Rate exceeded"),
-    "stepfunctions": (400, "ThrottlingException", "Rate exceeded"),
-}
-_BROKEN = {
-    "kinesis": (500, "InternalFailure", "The request processing has failed."),
-    "dynamodb": (500, "InternalServerError", "The request could not be processed."),
-    "s3": (500, "InternalError", "We encountered an internal error. Please try again."),
-    "cloudwatch": (500, "InternalServiceFault", "Internal failure"),
-    "sts": (500, "InternalFailure", "Internal failure"),
-    "stepfunctions": (500, "InternalFailure", "Internal failure"),
-}
 _TARGETS = {
     "Kinesis_20131202": "kinesis",
     "DynamoDB_20120810": "dynamodb",
@@ -110,12 +92,14 @@ class Cloud:
         self.born: dict[str, list[Any]] = {}
         self.delivered: set[tuple[str, str, str]] = set()
         self.struck = 0
+        self.unknown_seconds = 0.0  # how long Kinesis knows nothing of a stream that it has made
         self.tamper: Callable[[Any], None] = lambda _stream: None
         self.on_stop: Stop = lambda _machine, _status, _error, _cause: None
         self.states: Callable[[str, dict[str, Any]], tuple[int, dict[str, Any]]] = _no_states
         self._occurrences: Counter[tuple[Place, str]] = Counter()
         self._active_at: dict[str, float] = {}
         self._gone_at: dict[str, float] = {}
+        self._known_at: dict[str, float] = {}
         self._deleting: dict[str, Any] = {}
         self._metrics: list[tuple[float, str, int, int]] = []
         for backend in (self.kinesis, dynamodb_backends[ACCOUNT][REGION], cloudwatch_backends[ACCOUNT][REGION]):
@@ -150,13 +134,18 @@ class Cloud:
         invocation = process.invocation if process else None
         if invocation is None:
             return self._answer(request, operation)
-        self.calls.append(Call(invocation.place, operation))
-        self._occurrences[invocation.place, operation] += 1
-        kind = self._kind(invocation.place, operation)
-        if kind is not None:
-            self.struck += 1
+        kind = self.called(invocation.place, operation)
         self.sleep(CALL_SECONDS)
         return self._failing(kind, request, operation)
+
+    def called(self, place: Place, operation: str) -> Kind | None:
+        """Take down a call; how it is to fail, if it is."""
+        self.calls.append(Call(place, operation))
+        self._occurrences[place, operation] += 1
+        kind = self._kind(place, operation)
+        if kind is not None:
+            self.struck += 1
+        return kind
 
     def _kind(self, place: Place, operation: str) -> Kind | None:
         fault = self.fault
@@ -170,12 +159,10 @@ class Cloud:
         match kind:
             case None:
                 return self._answer(request, operation)
-            case Kind.THROTTLED:
-                return _refusal(request, operation, _THROTTLING)
             case Kind.PARTLY_THROTTLED:
                 return self._partly(request, operation)
-            case Kind.ERROR_500:
-                return _refusal(request, operation, _BROKEN)
+            case Kind.THROTTLED | Kind.ERROR_500 | Kind.DENIED | Kind.NOT_KNOWN_YET:
+                return refusal(request, operation, kind)
             case Kind.UNREACHABLE:
                 raise EndpointConnectionError(endpoint_url=request.url)
             case Kind.LOST_BEFORE:
@@ -207,6 +194,10 @@ class Cloud:
             return
         self.on_stop(place.machine, "ABORTED", "Stopped", "stopped by a test")
         if kind is Kind.STOPPED_STUCK:
+            process = self.kernel.current
+            assert process is not None
+            # Whoever stops an execution does not stop its function: that lives on as long as Lambda lets it.
+            process.invocation = replace(process.invocation, until=self.kernel.now + STUCK_SECONDS + 1)
             self.sleep(STUCK_SECONDS)
 
     def _place(self) -> Place:
@@ -228,7 +219,7 @@ class Cloud:
         taken = iter(json.loads(self._answer(kept, operation).content)["Records"] if records[1::2] else [])
         refused = {"ErrorCode": "ProvisionedThroughputExceededException", "ErrorMessage": "Rate exceeded for shard."}
         results = [next(taken) if index % 2 else refused for index in range(len(records))]
-        return _json(request, 200, {"FailedRecordCount": (len(records) + 1) // 2, "Records": results})
+        return json_answer(request, 200, {"FailedRecordCount": (len(records) + 1) // 2, "Records": results})
 
     # Answers
 
@@ -236,14 +227,14 @@ class Cloud:
         service, name = operation.split(".")
         if service == "stepfunctions":
             status, document = self.states(name, json.loads(request.body))
-            return _json(request, status, document)
+            return json_answer(request, status, document)
         if service == "cloudwatch":
             self._publish_metrics()
         asked: dict[str, Any] = json.loads(request.body) if service == "kinesis" else {}
         if service == "kinesis":
             refused = self._before_kinesis(name, asked.get("StreamName"))
             if refused is not None:
-                return _json(request, 400, {"__type": refused, "message": "The stream's state forbids it."})
+                return json_answer(request, 400, {"__type": refused, "message": "The stream's state forbids it."})
         found = _MOTO.process_request(request)
         assert found is not None, f"moto does not answer {request.url}"
         status, headers, body = found
@@ -261,6 +252,8 @@ class Cloud:
         for one, at in list(self._gone_at.items()):
             if at <= self.kernel.now:
                 del self.kinesis.streams[one], self._gone_at[one]
+        if name != "CreateStream" and self._known_at.get(stream or "", 0.0) > self.kernel.now:
+            return "ResourceNotFoundException"
         if stream in self._active_at and name in _WRITES_TO_A_STREAM:
             return "ResourceNotFoundException"
         if name == "DeleteStream" and (stream in self._active_at or stream in self._gone_at):
@@ -278,6 +271,7 @@ class Cloud:
             made.tags.update(asked.get("Tags", {}))
             made.status = "CREATING"
             self._active_at[stream] = self.kernel.now + CREATING_SECONDS
+            self._known_at[stream] = self.kernel.now + self.unknown_seconds
             self.born.setdefault(stream, []).append(made)
         elif name == "PutRecords":
             self.tamper(self.kinesis.streams[stream])
@@ -340,7 +334,7 @@ _serialized = ActionResult.execute_result
 def _quickly(result: ActionResult, context: Any) -> Any:
     """moto's answer; DynamoDB's is JSON already, and walking its model for each value is half of what a case costs."""
     if context.operation_model.name in {"GetItem", "Query", "UpdateItem"} and isinstance(result.result, dict):
-        return 200, {}, json.dumps(result.result, default=lambda value: value.to_json())
+        return 200, {}, json.dumps(result.result, default=lambda value: value.tojson_answer())
     return _serialized(result, context)
 
 
@@ -359,22 +353,6 @@ def _operation(request: AWSPreparedRequest) -> str:
         body = request.body.decode() if isinstance(request.body, bytes) else str(request.body)
         return f"sts.{parse_qs(body)['Action'][0]}"
     return f"s3.{request.method.title()}Object"
-
-
-def _refusal(request: AWSPreparedRequest, operation: str, answers: dict[str, tuple[int, str, str]]) -> AWSResponse:
-    service = operation.split(".")[0]
-    status, code, message = answers.get(operation) or answers[service]
-    if service == "s3":
-        body = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>"
-        return AWSResponse(request.url, status, {}, MockRawResponse("" if request.method == "HEAD" else body))
-    if service == "sts":
-        body = f"<ErrorResponse><Error><Code>{code}</Code><Message>{message}</Message></Error></ErrorResponse>"
-        return AWSResponse(request.url, status, {}, MockRawResponse(body))
-    return _json(request, status, {"__type": code, "message": message})
-
-
-def _json(request: AWSPreparedRequest, status: int, document: dict[str, Any]) -> AWSResponse:
-    return AWSResponse(request.url, status, {}, MockRawResponse(json.dumps(document)))
 
 
 def _iterator_parts(iterator: str) -> tuple[str, str]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from tests.faults.account import Account, deployed
 from tests.faults.cloud import Call
-from tests.faults.fault import STOPS, Fault, Kind, is_read, kinds_of
+from tests.faults.fault import BRIEF, STOPS, Fault, Kind, is_read, kinds_of
 from tests.faults.machine import Execution, Place
 
 PLAIN = {"stream": {"shards": 2}, "load": {"records": 24, "keys": {"count": 6}}, "analyses": ["run"]}
@@ -28,11 +28,15 @@ OWN_LINES = {
     "load": {"source": {"type": "s3", "key": "sources/lines"}, "keys": {"count": 6}},
     "slo": {"ordered": True},
 }
+LONG = {**PLAIN, "load": {**PLAIN["load"], "rate": 0.5}}
+"""48 seconds: a writer and a reader save three times in one invocation."""
+
 SPECS: dict[str, dict[str, Any]] = {
     "plain": PLAIN,
     "watched": WATCHED,
     "apart": APART,
     "own-lines": OWN_LINES,
+    "long": LONG,
     "stopped": PLAIN,  # stopped while it inserts: the clean-up's calls are tried
     "started": PLAIN,  # over HTTP: the calls that start a run are tried
     "orphaned": PLAIN,  # the same, and the event that tells it is lost: the sweeper's calls are tried
@@ -41,7 +45,7 @@ STOPPED_IN = "InsertDone?"
 EXPIRY_SECONDS = 3_700.0
 LINES = [f'{{"line": {number}}}' for number in range(24)]
 RECORDS = 24
-PLAIN_CALLS = 40
+PLAIN_CALLS = 50
 """Different (state, operation) pairs of a plain run, at least: the list of cases can't shrink unnoticed."""
 
 _OF_SPEC: dict[str, Callable[[Call], bool]] = {
@@ -49,21 +53,27 @@ _OF_SPEC: dict[str, Callable[[Call], bool]] = {
     "watched": lambda call: call.place.state == "AwaitMetrics" or call.operation.startswith("cloudwatch."),
     "apart": lambda call: call.place.state.endswith("Apart"),
     "own-lines": lambda call: call.operation.startswith("s3.") and call.place.state in {"Plan", "InsertSlice"},
+    "long": lambda call: (
+        call.place.state in {"InsertSlice", "ReadShards"} and call.operation in {"dynamodb.UpdateItem", "s3.PutObject"}
+    ),
     "stopped": lambda call: call.place.machine != "run",
     "started": lambda call: call.place.machine == "http",
     "orphaned": lambda call: call.place.machine == "sweeper",
 }
 """Which calls of a clean run are tried with which spec, so that each is tried with one."""
 
-LATER = (Kind.LOST_AFTER, Kind.DIES_BEFORE, Kind.DIES_AFTER, Kind.STOPPED)
+LATER = (Kind.LOST_AFTER, Kind.DIES_BEFORE, Kind.DIES_AFTER, Kind.STOPPED, Kind.FUNCTION_THROTTLED)
 """Tried on the second and the last of the same calls in a state, too: those that meet a step half done."""
 
-ALIKE = (Kind.THROTTLED, Kind.ERROR_500, Kind.DIES_AFTER)
+ALIKE = (Kind.THROTTLED, Kind.DENIED, Kind.ERROR_500, Kind.DIES_AFTER)
 """One of each sort that lasts, where the same functions are called from other states: others end the same way."""
 
-A_WHILE = (Kind.ERROR_500, Kind.TIMED_OUT)
-A_WHILE_CALLS = 6
-"""More than the tries of a client: these are over only when the state is tried again."""
+A_WHILE = {Kind.ERROR_500: 6, Kind.TIMED_OUT: 6, Kind.FUNCTION_THROTTLED: 6, Kind.NOT_KNOWN_YET: 3}
+"""Calls in a row, more than the tries of a client: these are over only when the state is tried again."""
+
+
+AT_THE_END = (Kind.ERROR_500, Kind.DIES_BEFORE, Kind.DIES_AFTER)
+"""Tried on the last of the same calls of a long run, which tells of an end whose checkpoint may be saved already."""
 
 
 @dataclass(frozen=True)
@@ -119,14 +129,19 @@ def _cases_of(spec: str) -> Iterator[Case]:
         if _OF_SPEC[spec](call):
             calls[call.place, call.operation] += 1
     for (place, operation), times in calls.items():
-        for kind in kinds_of(operation):
+        if spec == "long":
+            for kind in AT_THE_END:
+                yield Case(spec, Fault(place, operation, times, kind, lasting=False, calls=A_WHILE.get(kind, 1)))
+            continue
+        for kind in kinds_of(place, operation):
             if kind in STOPS and place.machine in {"events", "http", "sweeper"}:
                 continue  # no execution
             yield Case(spec, Fault(place, operation, 1, kind, lasting=False))
-            if kind not in STOPS and (spec not in {"apart", "own-lines"} or kind in ALIKE):
+            if kind not in BRIEF and (spec not in {"apart", "own-lines"} or kind in ALIKE):
                 yield Case(spec, Fault(place, operation, 1, kind, lasting=True))
             if kind in A_WHILE and spec in {"plain", "watched", "own-lines"}:
-                yield Case(spec, Fault(place, operation, 1, kind, lasting=False, calls=A_WHILE_CALLS))
+                yield Case(spec, Fault(place, operation, 1, kind, lasting=False, calls=A_WHILE[kind]))
         for occurrence in sorted({min(2, times), times} - {1}) if spec in {"plain", "watched"} else ():
-            for kind in LATER if not is_read(operation) else LATER[2:]:
-                yield Case(spec, Fault(place, operation, occurrence, kind, lasting=False))
+            for kind in kinds_of(place, operation):
+                if kind in LATER and not (is_read(operation) and kind is Kind.LOST_AFTER):
+                    yield Case(spec, Fault(place, operation, occurrence, kind, lasting=False))

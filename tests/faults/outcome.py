@@ -1,7 +1,9 @@
 """Play one case to its end, and hold what Weir says against what is so."""
 
+import json
+from collections import Counter
 from contextlib import redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import StringIO
 from typing import Any
 
@@ -15,22 +17,26 @@ BETWEEN_SWEEPS_SECONDS = 900.0
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a case ended: ``first`` without the sweeper and with a lasting fault still there, ``last`` after both."""
+    """How a case ended: ``first`` without the sweeper and with a lasting fault still there, ``last`` after both.
+
+    ``metrics`` are the sums of the counts that were published, by name.
+    """
 
     struck: int
     first: Truth
     last: Truth
     disturbed: list[str]
-    statuses: dict[str, str]
-    dead_letters: int
+    metrics: Counter[str]
 
 
 def play(case: Case) -> Outcome:
     """Run a case: the run, the clean-up behind it, then the fault heals, the stream expires, and the sweeper comes."""
-    with deployed(case.fault) as account, redirect_stdout(StringIO()):
+    printed = StringIO()
+    with deployed(case.fault) as account, redirect_stdout(printed):
         neighbours = move_in(account.cloud)
         begin(account, case.spec)
-        return conclude(account, neighbours)
+        outcome = conclude(account, neighbours)
+    return replace(outcome, metrics=_counts(printed.getvalue()))
 
 
 def conclude(account: Account, neighbours: dict[str, Any]) -> Outcome:
@@ -48,6 +54,14 @@ def conclude(account: Account, neighbours: dict[str, Any]) -> Outcome:
         first,
         truth(account.cloud) if swept else first,
         disturbed(account.cloud, neighbours),
-        {execution.name: execution.status for execution in account.executions.values()},
-        len(account.dead_letters),
+        Counter(),
     )
+
+
+def _counts(printed: str) -> Counter[str]:
+    """What the functions printed in the embedded metric format: a line of JSON for each set of metrics."""
+    counts: Counter[str] = Counter()
+    for line in printed.splitlines():
+        document = json.loads(line) if '"_aws"' in line else {}
+        counts.update({name: sum(value) for name, value in document.items() if isinstance(value, list)})
+    return counts

@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 
 from tests.faults.account import FUNCTIONS, REPOSITORY
-from tests.faults.claims import lies, unnamed
+from tests.faults.claims import lies, uncounted, unnamed
 from tests.faults.fault import Fault, Kind, kinds_of
 from tests.faults.machine import Place
 from tests.faults.matrix import PLAIN_CALLS, RECORDS, Case, cases, clean_run
 from tests.faults.oracle import Truth
 from tests.faults.outcome import Outcome
+from tests.faults.verdicts import RULES, expected
 
 STORED = Counter({(0, "key", sequence): 1 for sequence in range(RECORDS)})
 COUNTED = {"accepted": RECORDS, "seen": RECORDS, "lost": 0, "rejected": 0, "duplicates": 0}
@@ -40,7 +41,7 @@ FALSE: dict[str, dict[str, Any]] = {
 
 
 def outcome_of(truth: Truth) -> Outcome:
-    return Outcome(1, truth, truth, [], {}, 0)
+    return Outcome(1, truth, truth, [], Counter({"Runs": 1, "RunsPassed": 1}))
 
 
 def test_the_truth_is_no_lie() -> None:
@@ -71,6 +72,28 @@ def test_a_failure_without_its_step_or_cause_is_found(failure: str) -> None:
     assert unnamed(case, replace(GOOD, item=item))
 
 
+@pytest.mark.parametrize(
+    ("verdict", "metrics"),
+    [
+        ("FAILED", {"Runs": 1}),
+        ("ABORTED", {"Runs": 1, "RunsPassed": 1}),
+        ("PASSED", {"Runs": 1}),
+        ("PASSED", {"RunsPassed": 1, "RunsFailed": 1}),
+        ("DEGRADED", {}),
+    ],
+)
+def test_a_run_that_the_metrics_do_not_count_right_is_found(verdict: str, metrics: dict[str, int]) -> None:
+    # Given a closed run, and metrics that say less, or otherwise; When they are held against it, Then it is found
+    item = {"status": "CLOSED", "verdict": verdict, "reasons": "[]", "resources_left": "0"}
+    assert uncounted(replace(outcome_of(replace(GOOD, item=item)), metrics=Counter(metrics)))
+    assert uncounted(outcome_of(GOOD)) == []
+
+
+def test_every_rule_of_verdicts_is_about_some_case() -> None:
+    # Given the rules; When the first that is about a case tells its verdict, Then each tells one, and no case has none
+    assert {expected(case).why for case in cases()} == {rule.why for rule in RULES}
+
+
 def test_every_call_of_a_run_is_tried_in_every_way() -> None:
     # Given every (state, operation) of a clean run
     made = {(call.place, call.operation) for call in clean_run("plain").cloud.calls}
@@ -80,7 +103,7 @@ def test_every_call_of_a_run_is_tried_in_every_way() -> None:
     tried = {(case.fault.place, case.fault.operation, case.fault.kind) for case in cases()}
 
     # Then each is tried in every way that there is
-    wanted = {(place, operation, kind) for place, operation in made for kind in kinds_of(operation)}
+    wanted = {(place, operation, kind) for place, operation in made for kind in kinds_of(place, operation)}
     assert wanted <= tried
 
 

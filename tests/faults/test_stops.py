@@ -26,25 +26,22 @@ class Way:
     """A run that comes through some states: its spec, and the call that must fail for good on the way."""
 
     spec: str
-    breaks: tuple[str, str] | None = None
+    fault: Fault | None = None
 
-    @property
-    def fault(self) -> Fault | None:
-        """The fault that makes the run go this way."""
-        if self.breaks is None:
-            return None
-        state, operation = self.breaks
-        return Fault(Place("run", state), operation, 1, Kind.ERROR_500, lasting=True)
+
+def broken(spec: str, state: str, operation: str) -> Way:
+    """A run that comes through what follows when the call fails for good."""
+    return Way(spec, Fault(Place("run", state), operation, 1, Kind.ERROR_500, lasting=True))
 
 
 WAYS = {
-    "InsertFailed": Way("plain", ("InsertSlice", "kinesis.ListShards")),
-    "VerifyFailed": Way("plain", ("ReadShards", "kinesis.ListShards")),
-    "InsertApartFailed": Way("apart", ("InsertSliceApart", "kinesis.ListShards")),
-    "InsertApartEnded": Way("apart", ("InsertSliceApart", "kinesis.ListShards")),
-    "VerifyApartFailed": Way("apart", ("ReadShardsApart", "kinesis.ListShards")),
-    "VerifyApartEnded": Way("apart", ("ReadShardsApart", "kinesis.ListShards")),
-    "RunFailed": Way("plain", ("Analyze", "s3.PutObject")),
+    "InsertFailed": broken("plain", "InsertSlice", "kinesis.ListShards"),
+    "VerifyFailed": broken("plain", "ReadShards", "kinesis.ListShards"),
+    "InsertApartFailed": broken("apart", "InsertSliceApart", "kinesis.ListShards"),
+    "InsertApartEnded": broken("apart", "InsertSliceApart", "kinesis.ListShards"),
+    "VerifyApartFailed": broken("apart", "ReadShardsApart", "kinesis.ListShards"),
+    "VerifyApartEnded": broken("apart", "ReadShardsApart", "kinesis.ListShards"),
+    "RunFailed": broken("plain", "Analyze", "s3.PutObject"),
     "WaitMetrics": Way("watched"),
     "InsertAgain": Way("slow"),
     "VerifyAgain": Way("slow"),
@@ -72,7 +69,7 @@ def way_to(state: str) -> Way:
 
 def killed(way: Way, machine: str, state: str, end: Callable[[Execution], None]) -> tuple[Outcome, int, Account]:
     """Play a run, ended as soon as it enters the state; how often that was, and what came of it."""
-    met = []
+    met: list[Execution] = []
 
     def entered(execution: Execution, name: str) -> None:
         if (execution.machine, name) == (machine, state) and not met:
@@ -105,7 +102,7 @@ def test_a_run_that_is_killed_in_a_state_leaves_nothing(state: str, how: str) ->
 
     # And it is aborted, unless it was closed already
     closed_before = state in {"Verdict?", "RunDone", "RunFailed"}
-    assert closed_before or way_to(state).breaks or outcome.last.verdict == "ABORTED" or state == "Plan"
+    assert closed_before or way_to(state).fault or outcome.last.verdict == "ABORTED" or state == "Plan"
     assert closed_before or outcome.last.failure or (outcome.last.item is None and state == "Plan")
 
 
@@ -121,6 +118,38 @@ def test_a_clean_up_that_is_killed_in_a_state_is_done_again(state: str) -> None:
     assert outcome.last.verdict == "ABORTED"
     assert outcome.disturbed == []
     assert lies(outcome) == []
+
+
+@pytest.mark.parametrize("seconds", [1.0, 10.0, 25.0])
+def test_a_stream_that_kinesis_does_not_show_yet_is_not_taken_for_gone(seconds: float) -> None:
+    # Given a Kinesis that knows nothing, for a while, of a stream that it has made
+    with deployed() as account, redirect_stdout(StringIO()):
+        account.cloud.unknown_seconds = seconds
+        account.on_entered = lambda execution, state: (
+            execution.end("ABORTED", "Stopped", "stopped by a test") if state == "CheckActive" else None
+        )
+        neighbours = move_in(account.cloud)
+
+        # When a run is stopped as soon as its stream is made
+        account.start(SPECS["plain"])
+        account.settle()
+        outcome = conclude(account, neighbours)
+
+    # Then, without the sweeper, the stream is deleted when it appears, and only then the run is closed
+    assert account.cloud.born
+    assert outcome.first.settled
+    assert outcome.last.verdict == "ABORTED"
+    assert outcome.disturbed == []
+    assert lies(outcome) == []
+
+
+def test_a_stream_that_kinesis_does_not_show_yet_is_waited_for() -> None:
+    # Given the same Kinesis; When a run is left alone, Then it passes
+    with deployed() as account, redirect_stdout(StringIO()):
+        account.cloud.unknown_seconds = 10.0
+        execution = account.start(SPECS["plain"])
+        account.settle()
+    assert execution.output["verdict"] == "PASSED"
 
 
 def test_a_run_that_never_ends_runs_out_of_its_own_time() -> None:

@@ -95,6 +95,15 @@ def test_what_was_not_measured_is_missing_and_not_free() -> None:
     assert cost_of_run(unread).missing == ("Kinesis on-demand data out",)
 
 
+def test_an_account_that_is_not_whole_makes_no_whole_cost() -> None:
+    # Given a run of which a writer never told its end, so that its losses are not known; When its cost is added up
+    cost = cost_of_run(measured(lost=None))
+
+    # Then the sum is what is known of, and says that there is more
+    assert cost.usd == cost_of_run(measured()).usd
+    assert cost.missing == ("what writers and readers did after their last checkpoints",)
+
+
 def test_sizes_reckoned_from_the_mean_are_said_to_be() -> None:
     assert cost_of_run(measured()).approximate == ("Kinesis PUT payload units",)
     assert cost_of_run(measured(mode="ON_DEMAND")).approximate == ("Kinesis on-demand data in",)

@@ -7,7 +7,7 @@ import botocore.session
 import pytest
 from moto import mock_aws
 
-from tests.unit.runs.fakes import REGION
+from tests.unit.runs.fakes import REGION, Wires
 from tests.unit.streams.fakes import NOON
 from weir.runs.bucket import RunsBucket
 from weir.runs.table import RunsTable
@@ -32,7 +32,7 @@ def aws() -> Iterator[dict[str, Any]]:
 @pytest.fixture(scope="module")
 def table(aws: dict[str, Any]) -> RunsTable:
     """The runs table, keyed and indexed as the template says."""
-    attributes = ("pk", "sk", "list", "open", "at")
+    attributes = ("pk", "sk", "list", "owner", "open", "at")
     listed = ["owner", "status", "created_at", "ended_at", "stream_name", "verdict", "reasons"]
 
     def schema(first: str, second: str) -> list[dict[str, str]]:
@@ -49,6 +49,11 @@ def table(aws: dict[str, Any]) -> RunsTable:
                 "KeySchema": schema("list", "at"),
                 "Projection": {"ProjectionType": "INCLUDE", "NonKeyAttributes": listed},
             },
+            {
+                "IndexName": "owned",
+                "KeySchema": schema("owner", "at"),
+                "Projection": {"ProjectionType": "INCLUDE", "NonKeyAttributes": listed[1:]},
+            },
             {"IndexName": "open", "KeySchema": schema("open", "at"), "Projection": {"ProjectionType": "KEYS_ONLY"}},
         ],
     )
@@ -60,3 +65,9 @@ def bucket(aws: dict[str, Any]) -> RunsBucket:
     """The runs bucket."""
     aws["s3"].create_bucket(Bucket="runs", CreateBucketConfiguration={"LocationConstraint": REGION})
     return RunsBucket(aws["s3"], "runs")
+
+
+@pytest.fixture
+def wires(table: RunsTable, bucket: RunsBucket) -> Wires:
+    """What the use cases of a run speak to, with a clock that begins at noon."""
+    return Wires(table, bucket)

@@ -8,8 +8,9 @@ from random import Random
 from typing import Any
 
 from tests.unit.streams.fakes import ACCOUNT, NOON, FakeKinesis, FakeStream, FakeTime, even_shards
+from weir.runs import steps
 from weir.runs.bucket import RunsBucket
-from weir.runs.models import Run, RunPlan, RunSpec, Status
+from weir.runs.models import Failure, Run, RunPlan, RunSpec, Status, Step
 from weir.runs.planner import SourceSize, make_plan
 from weir.runs.stepfunctions import Machine
 from weir.runs.table import RunsTable
@@ -248,3 +249,25 @@ class Wires(Wiring):
 
     def account(self) -> Account:
         return ACCOUNT
+
+
+BROKEN = Failure(step="Insert", error="Denied", cause="no")
+
+
+def head(wires: Wires, run: Run | str) -> Run:
+    """The run as the table has it."""
+    found = wires.table.head(run if isinstance(run, str) else run.run_id)
+    assert found is not None
+    return found
+
+
+def step_of(run: Run, name: str) -> Step:
+    """A step of the run, which must have begun."""
+    return next(step for step in run.steps if step.name == name)
+
+
+def created(wires: Wires, spec: RunSpec | None = None) -> Run:
+    """A run whose stream is made and ACTIVE."""
+    run = stored(wires.table, run_of(spec))
+    steps.create(run.run_id, wires)
+    return run

@@ -6,20 +6,15 @@ from typing import Any
 import pytest
 
 from tests.unit.analysis.measurements import measured
-from tests.unit.runs.fakes import Wires, run_of, spec_of, stored
-from weir.runs.bucket import ObjectMissing, RunsBucket, measurement_key, report_key
+from tests.unit.runs.fakes import BROKEN, Wires, head, run_of, spec_of, stored
+from weir.runs.bucket import ObjectMissing, RunsBucket, measurement_key, part_key, report_key
 from weir.runs.closing import close, read_report
 from weir.runs.models import Failure, Run, Status, Verdict
-from weir.runs.table import RunNotFound, RunsTable
+from weir.runs.table import RunNotFound
+from weir.runs.verifier import ReaderState
+from weir.runs.writer import SliceState
 from weir.runtime.errors import Conflict, Unavailable
 from weir.streams import tags
-
-BROKEN = Failure(step="Insert", error="Denied", cause="no")
-
-
-@pytest.fixture
-def wires(table: RunsTable, bucket: RunsBucket) -> Wires:
-    return Wires(table, bucket)
 
 
 def analyzed(wires: Wires, spec: Any = None, **changes: Any) -> Run:
@@ -28,12 +23,6 @@ def analyzed(wires: Wires, spec: Any = None, **changes: Any) -> Run:
     m = measured(run_id=run.run_id, stream_name=run.stream_name, **changes)
     wires.bucket.save(measurement_key(run.run_id), m.to_dict())
     return run
-
-
-def head(wires: Wires, run: Run) -> Run:
-    found = wires.table.head(run.run_id)
-    assert found is not None
-    return found
 
 
 def emitted(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
@@ -239,7 +228,7 @@ def test_a_close_that_died_before_it_published_is_followed_by_one_that_does(
     # Given a run whose close was stored, and whose function died then
     run = analyzed(wires)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("weir.runs.closing._publish", lambda *_: (_ for _ in ()).throw(MemoryError()))
+        patch.setattr("weir.runs.closing.publish", lambda *_: (_ for _ in ()).throw(MemoryError()))
         with pytest.raises(MemoryError):
             close(run.run_id, None, wires)
     assert emitted(capsys) == []
@@ -247,3 +236,81 @@ def test_a_close_that_died_before_it_published_is_followed_by_one_that_does(
     close(run.run_id, None, wires)
     close(run.run_id, None, wires)
     assert [one["RunsPassed"] for one in emitted(capsys)] == [[1.0]]
+
+
+STOPPED = Failure(step="Run", error="Stopped", cause="stopped by user-9")
+
+
+def not_analyzed(wires: Wires, *, done: bool, **stream: Any) -> Run:
+    """A run that was stopped before it was analyzed, ten minutes after its stream was made, and has checkpoints."""
+    run = stored(wires.table, run_of(spec_of(stream=stream, analyses=["run"])))
+    wires.table.begin_step(run.run_id, "CreateStream", wires.clock.now())
+    states: dict[Any, Any] = {
+        "SLICE": SliceState(position=100, finished=done, accepted=100, kinesis_records=100, payload_units=100),
+        "READER": ReaderState(shards={}, finished=done),
+    }
+    for part, state in states.items():
+        claim = wires.table.claim(run.run_id, part, 0, run.expires_at)
+        wires.bucket.save(part_key(run.run_id, part, 0, claim.version), state.to_dict())
+        wires.table.tell(run.run_id, part, claim, state.counts(), saved=True, done=done)
+    wires.time.seconds += 600
+    return run
+
+
+@pytest.mark.parametrize(
+    ("stream", "item", "dollars"),
+    [
+        ({"shards": 3}, "shard-hours", "0.045"),  # 3 x a begun hour x $0.015
+        ({"mode": "ON_DEMAND"}, "on-demand stream-hours", "0.04"),
+    ],
+)
+def test_the_stream_of_a_run_that_was_not_analyzed_is_paid_for(
+    stream: dict[str, Any], item: str, dollars: str, wires: Wires
+) -> None:
+    # Given a run that was stopped before Analyze / When closed
+    run = not_analyzed(wires, done=True, **stream)
+    assert close(run.run_id, STOPPED, wires)["verdict"] == "ABORTED"
+    # Then its report counts the hours of its stream, as it was asked for
+    cost = json.loads(read_report(run.run_id, "json", wires))["costs"]["run"]
+    assert {line["item"]: line["usd"] for line in cost["lines"]}[item] == dollars
+    assert item not in str(cost["missing"])
+
+
+def test_a_cost_is_told_as_the_runs_where_it_is_whole(wires: Wires, capsys: pytest.CaptureFixture[str]) -> None:
+    # Given a run that was stopped when its workers had all told their end / When closed
+    run = not_analyzed(wires, done=True, shards=3)
+    close(run.run_id, STOPPED, wires)
+    # Then run, report and metric tell one cost
+    cost = json.loads(read_report(run.run_id, "json", wires))["costs"]["run"]
+    assert cost["complete"]
+    assert head(wires, run).cost_usd == cost["usd"]
+    assert emitted(capsys)[0]["CostUsd"] == [float(cost["usd"])]
+
+
+def test_a_cost_with_parts_missing_is_not_told_as_the_runs(wires: Wires, capsys: pytest.CaptureFixture[str]) -> None:
+    # Given a run that was stopped while its workers were at work / When closed
+    run = not_analyzed(wires, done=False, shards=3)
+    close(run.run_id, STOPPED, wires)
+    # Then its report says what it cost at least, and that this is not all
+    report = json.loads(read_report(run.run_id, "json", wires))
+    assert not report["costs"]["run"]["complete"]
+    assert report["costs"]["run"]["missing"] == ["what writers and readers did after their last checkpoints"]
+    assert "at least $0.04" in read_report(run.run_id, "html", wires)
+    # And neither the run nor the metric tells a sum
+    assert head(wires, run).cost_usd is None
+    assert "CostUsd" not in emitted(capsys)[0]
+
+
+def test_a_cost_that_is_published_late_is_the_one_that_was_stored(
+    wires: Wires, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Given a run that was closed, and whose function died before it published
+    run = not_analyzed(wires, done=True, shards=3)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("weir.runs.closing.publish", lambda *_: (_ for _ in ()).throw(MemoryError()))
+        with pytest.raises(MemoryError):
+            close(run.run_id, STOPPED, wires)
+    # When the step is tried again, two hours of a stream later / Then the metric is what the run says
+    wires.time.seconds += 7_200
+    close(run.run_id, STOPPED, wires)
+    assert emitted(capsys)[0]["CostUsd"] == [float(head(wires, run).cost_usd or "nan")]

@@ -5,39 +5,14 @@ from typing import Any
 
 import pytest
 
-from tests.unit.runs.fakes import Wires, run_of, spec_of, stored
+from tests.unit.runs.fakes import BROKEN, Wires, created, head, run_of, spec_of, step_of, stored
 from weir.runs import steps
-from weir.runs.bucket import RunsBucket
-from weir.runs.models import Failure, Run
+from weir.runs.creating import CREATED_WITHIN
+from weir.runs.models import Failure
 from weir.runs.steps import StreamNotOurs
-from weir.runs.table import RunsTable
 from weir.runtime.errors import Timeout, Unavailable
 from weir.streams import tags
 from weir.streams.errors import StreamBusy
-
-BROKEN = Failure(step="Insert", error="Denied", cause="no")
-
-
-@pytest.fixture
-def wires(table: RunsTable, bucket: RunsBucket) -> Wires:
-    return Wires(table, bucket)
-
-
-def head(wires: Wires, run: Run | str) -> Run:
-    found = wires.table.head(run if isinstance(run, str) else run.run_id)
-    assert found is not None
-    return found
-
-
-def step_of(run: Run, name: str) -> Any:
-    return next(step for step in run.steps if step.name == name)
-
-
-def created(wires: Wires, spec: Any = None) -> Run:
-    """A run whose stream is made and ACTIVE."""
-    run = stored(wires.table, run_of(spec))
-    steps.create(run.run_id, wires)
-    return run
 
 
 def test_the_runs_stream_is_deleted(wires: Wires) -> None:
@@ -179,11 +154,11 @@ def test_a_stream_that_kinesis_has_not_shown_yet_is_not_called_gone(wires: Wires
 
 
 def test_a_stream_that_never_appears_is_gone_in_the_end(wires: Wires) -> None:
-    # Given the same, and a stream that was never made
+    # Given a run that died when it was about to make its stream
     run = stored(wires.table, run_of())
-    wires.table.begin_step(run.run_id, "CreateStream", wires.clock.now())
+    wires.table.announce_create(run.run_id, wires.clock.now())
     steps.delete(run.run_id, BROKEN, wires)
     assert steps.deleted(run.run_id, wires) == {"gone": False}
-    # When Kinesis has had its time / Then it is gone
-    wires.time.seconds += steps.KNOWN_WITHIN.total_seconds() + 1
+    # When that can't take effect any more / Then it is gone
+    wires.time.seconds += CREATED_WITHIN.total_seconds() + 1
     assert steps.deleted(run.run_id, wires) == {"gone": True}

@@ -8,6 +8,7 @@ import pytest
 from tests.unit.analysis.measurements import series
 from tests.unit.runs.fakes import CONF, run_of, spec_of, stored
 from tests.unit.streams.fakes import NOON, FakeTime
+from weir.analysis.histogram import Histogram
 from weir.analysis.measurement import Measurement
 from weir.runs.bucket import RunsBucket, part_key
 from weir.runs.envelope import run_tag, seal
@@ -183,7 +184,8 @@ def test_work_is_derived_from_how_long_it_took(bench: Any) -> None:
     assert m.bucket_puts == 3 + 4 + 4
     assert m.bucket_gets == 1 + 2 + 2 + 4
     assert m.table_writes == 40 + 10 + 2 + 8 + 95
-    assert m.table_reads == 20 + 15 + 4
+    # and the writer has looked three times whether the run goes on
+    assert m.table_reads == 20 + 15 + 4 + 3
 
 
 def test_losses_and_refusals_are_told_apart(bench: Any) -> None:
@@ -253,6 +255,22 @@ def test_skewed_clocks_are_said_to_be(bench: Any) -> None:
     m = b.measure()
     assert m.lost == 0
     assert any("latency of 2 records" in one for one in m.missing)
+
+
+@pytest.mark.parametrize(("slo", "said"), [({"p99_latency_ms": 100}, True), ({}, False)])
+def test_latencies_that_nobody_can_tell_are_said_to_be_where_they_are_judged(
+    slo: dict[str, Any], said: bool, bench: Any
+) -> None:
+    # Given five records, of which three have no latency, for they were read again
+    b = bench(load={"records": 5}, slo=slo)
+    b.write(0, {"a": 5})
+    latency = Histogram()
+    latency.add_many([1_000, 1_000])
+    b.read(0, everything((0, "a", 5)), latency=latency)
+    m = b.measure()
+    assert (m.seen, m.lost, m.latency.count) == (5, 0, 2)
+    assert any("latency of 3 records" in one for one in m.missing) is said
+    assert bool(m.missing) is said
 
 
 @pytest.mark.parametrize(

@@ -2,15 +2,25 @@
 
 import math
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from tests.unit.runs.fakes import run_of
+from tests.unit.runs.test_measuring import NOT_ASKED, STREAM
+from weir.analysis.cost import cost_of_run
+from weir.runs.bucket import RunsBucket
+from weir.runs.items import PartState
+from weir.runs.measuring import measure
 from weir.runs.models import RunPlan, RunSpec
-from weir.runs.planner import SourceSize, make_plan
+from weir.runs.planner import INVOCATION_SECONDS, SourceSize, make_plan
+from weir.runs.table import RunsTable
+from weir.runs.verifier import ReaderState
+from weir.runs.writer import SliceState
+from weir.runtime.clock import SYSTEM
 from weir.runtime.errors import Invalid
 from weir.runtime.settings import Settings
 
@@ -28,7 +38,8 @@ def planned_or_refused(spec: RunSpec, conf: Settings) -> RunPlan | None:
         return make_plan(spec, None, conf)
     except Invalid as refused:
         fields = {one.field for one in refused.errors}
-    assert fields in ({"max_cost"}, {"expires_in"}, {"load.keys.count", "load.workers"})
+    known = ({"max_cost"}, {"expires_in"}, {"load.keys.count", "load.workers"}, {"load.workers"}, {"stream.shards"})
+    assert fields in known
     return None
 
 
@@ -137,13 +148,13 @@ def test_lines_that_nobody_has_counted_are_unknown_and_estimated() -> None:
 
 KEYS_REFUSED: list[dict[str, Any]] = [
     {"records": 10**8, "workers": 5, "keys": {"count": 800_001}},
-    {"records": 10**8, "workers": 1_000, "keys": {"count": 4_001, "distribution": "zipf"}},
-    {"source": {"type": "s3", "key": "sources/a"}, "workers": 1_000, "keys": {"count": 4_001}},
+    {"records": 10**8, "workers": 500, "keys": {"count": 8_001, "distribution": "zipf"}},
+    {"source": {"type": "s3", "key": "sources/a"}, "workers": 500, "keys": {"count": 8_001}},
 ]
 KEYS_PLANNED: list[dict[str, Any]] = [
     {"records": 10**8, "workers": 5, "keys": {"count": 800_000}},
     {"records": 4_000_000, "workers": 10, "keys": {"count": 1_000_000}},
-    {"records": 10**7, "workers": 1_000, "keys": {"count": 1_000_000, "distribution": "single"}},
+    {"records": 10**7, "workers": 500, "keys": {"count": 1_000_000, "distribution": "single"}},
 ]
 
 
@@ -170,12 +181,73 @@ def test_keys_that_only_the_lines_know_are_warned_of(lines: int, warned: bool) -
     assert any("as many keys" in one for one in plan.warnings) is warned
 
 
-@pytest.mark.parametrize(("workers", "warned"), [(990, False), (991, True)])
-def test_more_lambdas_at_once_than_an_account_has_by_default_are_warned_of(workers: int, warned: bool) -> None:
-    # Given 40 shards, so 10 readers / When they and the writers pass 1,000 / Then it is said, and not refused
-    plan = planned(stream={"shards": 40}, load={"records": 10**6, "workers": workers})
-    assert plan.readers == 10
-    assert any("concurrency" in one for one in plan.warnings) is warned
+def test_as_many_functions_as_lambda_runs_at_once_are_planned() -> None:
+    # Given 40 shards, so 10 readers, and 890 writers, which make 900 / Then that is planned
+    plan = planned(stream={"shards": 40}, load={"records": 10**6, "workers": 890})
+    assert (plan.workers, plan.readers) == (890, 10)
+
+
+@pytest.mark.parametrize(
+    ("stream", "workers", "field", "most"),
+    [
+        ({"shards": 40}, 891, "load.workers", "at most 890 beside 10 readers"),
+        ({"shards": 3_597}, None, "stream.shards", "at most 3,596"),
+        ({"shards": 3_597}, 1, "stream.shards", "at most 3,596"),
+    ],
+)
+def test_more_functions_than_lambda_runs_at_once_are_refused(
+    stream: dict[str, Any], workers: int | None, field: str, most: str
+) -> None:
+    # Given more writers and readers than 900 / Then the field that makes them too many is named, with its limit
+    with pytest.raises(Invalid, match="at most 900") as caught:
+        planned(stream=stream, load={"records": 10**6, "workers": workers})
+    assert caught.value.errors == ((field, most),)
+
+
+def test_writers_that_are_planned_leave_room_for_the_readers() -> None:
+    # Given 3,500 shards, so 875 readers, which take as much as 350 writers put
+    plan = planned(stream={"shards": 3_500}, load={"records": 10**6, "keys": {"count": 10_000}})
+    # Then 25 are planned, as many as there is room for, and it is told what they put
+    assert (plan.workers, plan.readers, plan.rate) == (25, 875, 250_000)
+    assert "25 writers put about 250,000 records/s" in plan.warnings[0]
+    # And never more than there are records, however many are asked for
+    assert planned(stream={"shards": 40}, load={"records": 5, "workers": 1_000}).workers == 5
+
+
+@pytest.mark.parametrize(
+    ("size", "workers"),
+    [
+        (1_016, 2),  # with keys of 8 a KiB each: 10,000 a second are 10 MiB, and of 20,000 each writer does half
+        (2_040, 4),
+        (10_232, 20),
+    ],
+)
+def test_writers_follow_bytes_as_well_as_records(size: int, workers: int) -> None:
+    # Given 20,000 records a second, for which two writers would do were they small
+    plan = planned(stream={"shards": 100}, load={"records": 10**4, "rate": 20_000, "bytes": size})
+    # Then each writer is given 10,000 x 1 KiB a second at most
+    assert plan.workers == workers
+
+
+def test_a_writer_is_not_given_more_bytes_than_it_can_do() -> None:
+    # Given 100 shards, which take 100 MiB a second of records of 100 KiB, and two writers of 10,000 KiB each
+    plan = planned(stream={"shards": 100}, load={"records": 2_000, "bytes": 102_392, "workers": 2})
+    # Then they put 200 a second, not the 1,024 that the stream takes, and it is told
+    assert (plan.rate, plan.seconds) == (200, 10)
+    assert "2 writers put about 200 records/s" in plan.warnings[0]
+
+
+def test_writers_are_as_many_as_a_burst_takes() -> None:
+    # Given 10,000 a second, and four times that in a burst: 19,000 in the mean, 40,000 at its height
+    burst = {"every_seconds": 10, "length_seconds": 3, "factor": 4}
+    plan = planned(stream={"shards": 40}, load={"records": 190_000, "rate": 10_000, "burst": burst})
+    # Then four writers do what two would in the mean
+    assert (plan.workers, plan.rate) == (4, 19_000)
+    assert plan.warnings == ()
+    # And with two, the time is the same, and it is told that they flatten the bursts
+    fewer = planned(stream={"shards": 40}, load={"records": 190_000, "rate": 10_000, "burst": burst, "workers": 2})
+    assert (fewer.seconds, fewer.rate) == (10, 19_000)
+    assert "2 writers put about 20,000 records/s" in fewer.warnings[0]
 
 
 def test_a_billion_records_change_only_how_many_work() -> None:
@@ -263,3 +335,41 @@ def test_a_load_that_one_key_makes_slow_is_refused_for_its_time() -> None:
     load = {"records": 300_000, "keys": {"distribution": "single"}}
     with pytest.raises(Invalid, match="expire"):
         planned(stream={"shards": 10}, load=load, expires_in=300)
+
+
+class Workers:
+    """Table and bucket of a run whose workers are all done, and were busy for as long as was planned."""
+
+    def __init__(self, plan: RunPlan) -> None:
+        self._plan = plan
+
+    def parts(self, _run_id: str, part: str) -> list[PartState]:
+        counts = {"invocations": math.ceil(self._plan.seconds / INVOCATION_SECONDS)}
+        many = self._plan.workers if part == "SLICE" else self._plan.readers
+        return [PartState(index=index, checkpoint=1, done=True, counts=counts) for index in range(many)]
+
+    def load(self, key: str) -> Any:
+        if "/slice/" in key:
+            return SliceState(position=1, finished=True, busy_seconds=self._plan.seconds).to_dict()
+        return ReaderState(shards={}, finished=True, busy_seconds=self._plan.seconds).to_dict()
+
+
+@pytest.mark.parametrize("workers", [1, 60])
+@pytest.mark.parametrize("source", [None, {"type": "s3", "key": "sources/lines"}])
+def test_a_run_of_many_hours_is_planned_as_it_is_billed(source: dict[str, Any] | None, workers: int) -> None:
+    # Given a run of ten hours, with few enough workers that each tells every second, and with more
+    records = 36_000 * workers
+    load = {"source": source} if source else {"records": records}
+    size = SourceSize(bytes=100 * records, records=records) if source else None
+    spec = {"load": {**load, "rate": workers, "workers": workers}, "expires_in": 86_400, "max_cost": 500}
+    plan = planned(size, **spec)
+    assert plan.seconds == 36_000
+    # When the workers did as planned, and that is measured and priced
+    run = run_of(RunSpec.model_validate(spec), planned=False, plan=plan)
+    done = Workers(plan)
+    bill = cost_of_run(measure(run, cast("RunsTable", done), cast("RunsBucket", done), STREAM, NOT_ASKED, CONF, SYSTEM))
+    # Then it was planned as billed, but for a few calls that the plan has to spare
+    of_plan = {line["item"]: float(line["quantity"]) for line in plan.cost_lines}
+    of_bill = {line.item: float(line.quantity) for line in bill.lines}
+    for item in ("duration", "requests", "state transitions", "writes", "reads", "PUT requests", "GET requests"):
+        assert 0 <= of_plan[item] - of_bill[item] <= 20 + 0.01 * of_bill[item], item

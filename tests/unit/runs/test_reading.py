@@ -1,23 +1,23 @@
 """A reader of a run: it follows the writers to their end, through reshards and failures, and knows when it is done."""
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import pytest
 
 from tests.unit.runs.benches import FIRST, SECOND, THIRD, Bench
-from tests.unit.runs.fakes import Died, run_of, spec_of
+from tests.unit.runs.fakes import run_of, shard, spec_of
 from tests.unit.streams.fakes import expired
 from weir.runs.bucket import RunsBucket
 from weir.runs.envelope import run_tag, seal
 from weir.runs.items import PartState
 from weir.runs.models import Failure
+from weir.runs.partition import look_seconds, tell_seconds
 from weir.runs.reading import QUIET_ROUNDS, Outcome, Writers, writers_of
-from weir.runs.table import RunsTable, TakenOver
-from weir.runtime.errors import Timeout, TooManyRequests, Unavailable
+from weir.runs.table import RunsTable
 from weir.streams.aggregation import aggregate
 from weir.streams.entries import Entry
-from weir.streams.errors import StreamNotFound
 from weir.streams.kinesis import RecordsAnswer
 
 
@@ -151,27 +151,6 @@ def test_when_inserting_has_failed_the_reader_comes_to_its_end(bench: Callable[.
     assert b.state().ledger.unique == 4
 
 
-def test_out_of_time_is_an_error_and_no_quiet_end(bench: Callable[..., Bench]) -> None:
-    # Given writers that do not end, and a run whose time is up
-    b = bench()
-    b.write(range(4))
-    b.told(done=False)
-    b.out_of_time = True
-    # When nothing comes any more / Then it is told as what it is; what was read is kept, and the reader is not done
-    with pytest.raises(Timeout):
-        b.read()
-    assert b.state().ledger.unique == 4
-    assert not b.part().done
-
-
-def test_while_records_come_time_is_not_up(bench: Callable[..., Bench]) -> None:
-    b = bench()
-    b.out_of_time = True
-    b.write(range(4))
-    b.told(done=True)
-    assert b.read().done
-
-
 def test_a_readers_time_ends_and_the_next_goes_on(bench: Callable[..., Bench]) -> None:
     # Given more than can be read in an invocation (100 records a call, five calls a second)
     b = bench()
@@ -186,87 +165,6 @@ def test_a_readers_time_ends_and_the_next_goes_on(bench: Callable[..., Bench]) -
     # Then they share the work
     assert invocations == 4
     assert (b.state().ledger.unique, b.state().ledger.duplicates, b.state().shards[FIRST].records) == (5_000, 0, 5_000)
-
-
-@pytest.mark.parametrize("nth", [1, 2, 30, 110])
-def test_a_reader_that_dies_is_followed_by_one_that_counts_the_same(nth: int, bench: Callable[..., Bench]) -> None:
-    # Given 6,000 records, 50 a call (24 s), and a reader that dies at its n-th call, checkpoints being 20 s apart
-    b = bench()
-    b.write(range(6_000))
-    b.told(done=True)
-    b.log.records_per_call = 50
-    original, calls = b.log.get_records, 0
-
-    def get_records(*args: Any, **named: Any) -> Any:
-        nonlocal calls
-        calls += 1
-        if calls == nth:
-            raise Died
-        return original(*args, **named)
-
-    b.log.get_records = get_records  # type: ignore[method-assign]
-    with pytest.raises(Died):
-        b.read()
-    # When another goes on / Then nothing is counted twice
-    assert b.read().done
-    state = b.state()
-    assert (state.ledger.unique, state.ledger.duplicates, state.ledger.reordered) == (6_000, 0, 0)
-    assert (state.shards[FIRST].records, state.latency.count) == (6_000, 6_000)
-
-
-@pytest.mark.parametrize("error", [Unavailable("no answer", retry_after=5)])
-def test_kinesis_not_answering_is_for_the_machine_to_retry(error: Exception, bench: Callable[..., Bench]) -> None:
-    b = bench()
-    b.write(range(3))
-    b.told(done=True)
-    b.log.failures["get_records"] = [error]  # type: ignore[list-item]
-    with pytest.raises(Unavailable):
-        b.read()
-    assert b.read().done
-    assert b.state().ledger.unique == 3
-
-
-def test_throttled_reads_are_no_tip_and_no_loss(bench: Callable[..., Bench]) -> None:
-    b = bench()
-    b.write(range(3))
-    b.told(done=True)
-    b.log.failures["get_records"] = [TooManyRequests("slow", retry_after=1) for _ in range(3)]
-    assert b.read().done
-    assert b.state().ledger.unique == 3
-
-
-def test_a_stream_that_is_gone_is_told(bench: Callable[..., Bench]) -> None:
-    b = bench()
-    b.write(range(3))
-    b.told(done=False)
-    b.read()
-    del b.log.streams[b.run.stream_name]
-    with pytest.raises(StreamNotFound):
-        b.read()
-    assert not b.part().done
-
-
-def test_a_reader_that_was_taken_over_stops_and_spoils_nothing(bench: Callable[..., Bench]) -> None:
-    # Given a reader whose shards another claims
-    b = bench()
-    b.write(range(3_000))
-    b.told(done=True)
-    b.log.records_per_call = 50
-    original = b.log.get_records
-
-    def get_records(*args: Any, **named: Any) -> Any:
-        if b.time.seconds > 4:
-            b.log.get_records = original  # type: ignore[method-assign]
-            b.table.claim(b.run.run_id, "READER", 0, b.run.expires_at)
-        return original(*args, **named)
-
-    b.log.get_records = get_records  # type: ignore[method-assign]
-    # When it tells / Then it stops, and the next one counts from the last checkpoint that holds
-    with pytest.raises(TakenOver):
-        b.read()
-    assert b.part().checkpoint == 0
-    assert b.read().done
-    assert b.state().ledger.unique == 3_000
 
 
 def test_readers_share_the_shards(bench: Callable[..., Bench]) -> None:
@@ -320,27 +218,6 @@ def test_foreign_records_do_not_stand_for_the_runs_own(bench: Callable[..., Benc
     assert state.ledger.compare(0, {"k": 3}, {}).lost == 1
 
 
-def test_progress_that_can_not_be_told_does_not_stop_the_reading(bench: Callable[..., Bench]) -> None:
-    b = bench()
-    b.write(range(1_000))
-    b.told(done=True)
-    b.log.records_per_call = 50
-
-    class Throttling:
-        def __getattr__(self, name: str) -> Any:
-            return getattr(b.table, name)
-
-        def tell(self, *args: Any, **named: Any) -> None:
-            if not named.get("saved"):
-                raise TooManyRequests("slow down", retry_after=2)
-            b.table.tell(*args, **named)
-
-    reading = b.reading()
-    reading.table = Throttling()  # type: ignore[assignment]
-    assert reading.read(b.time.seconds + 800).done
-    assert b.part().counts["seen"] == 1_000
-
-
 def test_the_writers_word() -> None:
     # Given a run of two writers
     run = run_of(spec_of(load={"records": 100, "workers": 2}))
@@ -386,3 +263,108 @@ def test_where_an_answer_was_lost_the_reader_waits_for_copies(bench: Callable[..
     assert not b.read().done
     assert b.read().done
     assert b.state().ledger.duplicates == 2
+
+
+def crowded(b: Bench, writers: int, readers: int) -> None:
+    """The bench's run, planned for many writers and readers."""
+    assert b.run.plan is not None
+    b.run = b.run.model_copy(update={"plan": b.run.plan.model_copy(update={"workers": writers, "readers": readers})})
+
+
+class Watched:
+    """A table that notes when the writers were looked at, and when progress was told."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.bench = bench
+        self.looked: list[float] = []
+        self.told: list[float] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.bench.table, name)
+
+    def parts(self, *args: Any, **named: Any) -> Any:
+        self.looked.append(self.bench.time.seconds)
+        return self.bench.table.parts(*args, **named)
+
+    def tell(self, *args: Any, **named: Any) -> None:
+        if not named.get("saved"):
+            self.told.append(self.bench.time.seconds)
+        self.bench.table.tell(*args, **named)
+
+
+def watch(b: Bench, seconds: float, index: int = 0, readers: int = 1) -> Watched:
+    """Read for a while, a record coming every half second, so that every second or third round is empty."""
+    watched, written = Watched(b), 0
+    b.told(done=False)
+    original = b.log.get_records
+
+    def get_records(*args: Any, **named: Any) -> Any:
+        nonlocal written
+        while written < b.time.seconds * 2:
+            b.write([written])
+            written += 1
+        return original(*args, **named)
+
+    b.log.get_records = get_records  # type: ignore[method-assign]
+    reading = b.reading(index=index, readers=readers)
+    reading.table = watched  # type: ignore[assignment]
+    reading.read(b.time.seconds + seconds)
+    assert written > seconds
+    return watched
+
+
+def test_a_trickle_of_records_does_not_make_a_reader_look_all_the_time(bench: Callable[..., Bench]) -> None:
+    # Given records with pauses between them / When read for a minute
+    watched = watch(bench(), 60)
+    # Then the reader looks at the writers every half second at most
+    gaps = [later - earlier for earlier, later in pairwise(watched.looked)]
+    assert gaps
+    assert min(gaps) >= 0.5
+
+
+def test_where_workers_are_many_each_looks_and_tells_more_rarely(bench: Callable[..., Bench]) -> None:
+    # Given one of 250 readers, beside 1,000 writers / When it reads for five minutes
+    b = bench()
+    crowded(b, 1_000, 250)
+    watched = watch(b, 300)
+    # Then all 250 together read no more than 1,000 units a second, and all 1,250 tell no more than 50 times a second
+    looks = [later - earlier for earlier, later in pairwise(watched.looked)]
+    tells = [later - earlier for earlier, later in pairwise(watched.told)]
+    assert min(looks) >= look_seconds(b.run) > 30
+    assert min(tells) >= tell_seconds(b.run) == 25
+
+
+def test_readers_that_begin_together_do_not_look_together(bench: Callable[..., Bench]) -> None:
+    first = []
+    for index in (0, 125):
+        b = bench(shards=250, max_cost="5")
+        crowded(b, 1_000, 250)
+        first.append(watch(b, 60, index=index, readers=250).looked[0])
+    assert first[0] < 2
+    assert first[1] == pytest.approx(look_seconds(b.run) / 2, abs=2)
+
+
+def test_a_reader_that_has_learnt_of_the_end_does_not_wait_to_learn_it_again(bench: Callable[..., Bench]) -> None:
+    # Given one of many readers, whose writers have ended, and that looks at them every half minute
+    b = bench()
+    crowded(b, 1_000, 250)
+    b.write(range(10))
+    b.table.fail(b.run.run_id, Failure(step="Insert", error="Denied", cause="no"))
+    # When it makes its quiet visits / Then each takes no longer than where workers are few
+    for visit in range(QUIET_ROUNDS):
+        began = b.time.seconds
+        assert b.read().done is (visit == QUIET_ROUNDS - 1)
+        assert b.time.seconds - began < 5
+    assert b.state().ledger.unique == 10
+
+
+def test_a_reader_whose_shards_went_to_others_does_not_spin(bench: Callable[..., Bench]) -> None:
+    # Given a reader whose only shard was merged into another reader's, while the writers write
+    b = bench(shards=2)
+    b.log.family[b.run.stream_name] = [shard(0), shard(1), shard(2, parent=0, adjacent=1)]
+    b.log.streams[b.run.stream_name].records[THIRD] = []
+    b.log.streams[b.run.stream_name].closed |= {FIRST: (THIRD,), SECOND: (THIRD,)}
+    b.told(done=False)
+    # When it reads for ten seconds / Then it goes round five times a second at most, as if it had a shard
+    b.read(10, index=1, readers=2)
+    assert len(b.time.slept) <= 55

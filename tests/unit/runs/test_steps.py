@@ -7,42 +7,17 @@ from typing import Any
 import pytest
 
 from tests.unit.analysis.measurements import series
-from tests.unit.runs.fakes import Wires, run_of, spec_of, stored
+from tests.unit.runs.fakes import BROKEN, Wires, created, head, run_of, spec_of, step_of, stored
 from tests.unit.streams.fakes import NOON
 from weir.runs import steps
 from weir.runs.bucket import ObjectMissing, RunsBucket, measurement_key, part_key
 from weir.runs.models import Failure, Run, Status, Verdict, spec_json
 from weir.runs.steps import SpecInvalid, StreamNotAsAsked
-from weir.runs.table import RunExists, RunNotFound, RunsTable
+from weir.runs.table import RunExists, RunNotFound
 from weir.runs.writer import SliceState
 from weir.runtime.errors import Conflict, Timeout, Unavailable
 from weir.streams import tags
 from weir.streams.errors import StreamExists, StreamNotFound, StreamQuotaExceeded
-
-BROKEN = Failure(step="Insert", error="Denied", cause="no")
-
-
-@pytest.fixture
-def wires(table: RunsTable, bucket: RunsBucket) -> Wires:
-    return Wires(table, bucket)
-
-
-def head(wires: Wires, run: Run | str) -> Run:
-    found = wires.table.head(run if isinstance(run, str) else run.run_id)
-    assert found is not None
-    return found
-
-
-def step_of(run: Run, name: str) -> Any:
-    return next(step for step in run.steps if step.name == name)
-
-
-def created(wires: Wires, spec: Any = None) -> Run:
-    """A run whose stream is made and ACTIVE."""
-    run = stored(wires.table, run_of(spec))
-    steps.create(run.run_id, wires)
-    return run
-
 
 # Plan
 
@@ -64,10 +39,10 @@ def test_a_run_that_was_started_over_http_is_planned(wires: Wires) -> None:
 def test_a_run_that_was_started_on_the_machine_itself_is_stored(wires: Wires) -> None:
     # Given an execution that somebody started by hand
     answer = steps.plan("by-hand-1", {"load": {"records": 10}}, "arn:by-hand-1", wires)
-    # Then there is a run of its name, of nobody who was verified
+    # Then there is a run of its name, and it is no user's
     found = head(wires, "by-hand-1")
     assert answer["stream_name"] == found.stream_name == "weir-run-by-hand-1"
-    assert (found.owner, found.execution_arn) == (steps.DIRECT_OWNER, "arn:by-hand-1")
+    assert (found.owner, found.started_by, found.execution_arn) == (None, "execution", "arn:by-hand-1")
 
 
 def test_a_plan_that_is_tried_again_is_the_same(wires: Wires) -> None:
@@ -252,7 +227,7 @@ def test_metrics_are_not_waited_for_for_ever(wires: Wires) -> None:
     assert steps.metrics(run.run_id, wires) == {"done": False}
     wires.time.seconds += 1
     assert steps.metrics(run.run_id, wires) == {"done": True}
-    assert "not complete" in step_of(head(wires, run), "AwaitMetrics").detail
+    assert "not complete" in str(step_of(head(wires, run), "AwaitMetrics").detail)
 
 
 def test_a_series_that_is_cut_off_is_not_complete(wires: Wires) -> None:

@@ -10,6 +10,7 @@ from botocore.exceptions import ReadTimeoutError
 from tests.unit.runs.fakes import plan_of, run_of, spec_of, stored
 from tests.unit.streams.fakes import NOON
 from weir.runs.models import Failure, Run, Status, Verdict
+from weir.runs.shapes import SCHEMA
 from weir.runs.table import Claim, RunExists, RunNotFound, RunsTable, TakenOver
 from weir.runtime.clock import SYSTEM, Clock
 from weir.runtime.errors import Unavailable
@@ -271,7 +272,7 @@ def test_items_carry_schema_and_an_end(table: RunsTable, aws: dict[str, Any]) ->
     keys = [{"pk": {"S": f"RUN#{run.run_id}"}, "sk": {"S": sort}} for sort in ("RUN", "SLICE#00000")]
     for key in keys:
         item = aws["dynamodb"].get_item(TableName="runs", Key=key)["Item"]
-        assert item["schema"] == {"N": "1"}
+        assert item["schema"] == {"N": str(SCHEMA)}
         assert int(item["ttl"]["N"]) >= int((NOON + timedelta(days=90)).timestamp())
 
 

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from hashlib import md5
 from typing import Any
 
 import pytest
@@ -124,6 +125,26 @@ def test_aggregated_records_are_entered_each() -> None:
     assert state.latency.count == 4
 
 
+def test_an_aggregate_without_records_brings_nothing() -> None:
+    # Given aggregated records with a table of keys and nothing else, before and behind one of the run's own
+    empty = KPL_MAGIC + b"\x0a\x01k" + md5(b"\x0a\x01k").digest()
+    state = entered(raw(empty), raw(sealed(0)), raw(empty))
+    # Then they count as Kinesis counts them, and for nothing else
+    assert counts(state) == only(seen=1)
+    assert (state.shards["s"].records, state.shards["s"].fresh) == (3, 1)
+
+
+def test_bytes_and_records_are_counted_by_the_second_of_their_arrival() -> None:
+    # Given a batch that arrived in three seconds, a late one last
+    arrivals = [NOON, NOON + 0.9, NOON + 1.5, NOON + 3.2, NOON + 1.1]
+    state = entered(*(raw(sealed(n, payload=b"x" * n), at=at) for n, at in enumerate(arrivals)))
+    # Then
+    shard = state.shards["s"]
+    assert [interval.n for interval in shard.arrivals.buckets()] == [2, 2, 0, 1]
+    one = HEADER_BYTES + 1
+    assert [interval.n for interval in shard.arrival_bytes.buckets()] == [2 * one + 1, 2 * one + 6, 0, one + 3]
+
+
 def test_a_readers_clock_behind_the_writers_is_told_and_not_hidden() -> None:
     # Given two records that were produced after they were read, by the clocks, and one before
     late = NOON + 2
@@ -143,6 +164,70 @@ def test_an_arrival_stamped_in_whole_milliseconds_is_no_skew() -> None:
 
 def test_an_empty_batch_changes_nothing() -> None:
     assert entered().to_dict() == ReaderState(shards={"s": ShardState()}).to_dict()
+
+
+def changed(data: bytes) -> bytes:
+    return data[:-1] + bytes([data[-1] ^ 1])
+
+
+OWN = st.tuples(st.sampled_from("aß"), st.integers(0, 5), st.integers(0, 1), st.booleans())
+"""Key, sequence, slice, and whether a byte of its payload has changed."""
+
+STRANGERS = sealed(0)[: HEADER_BYTES - 1], sealed(0, tag=run_tag("another run"))
+STRANGE = st.sampled_from([b"", b"WEIR", b"plain", b"\xff\xff", KPL_MAGIC, KPL_MAGIC + b"no digest " * 3, *STRANGERS])
+STREAM = st.lists(st.lists(OWN, max_size=4) | OWN | STRANGE, max_size=60)
+"""What a shard holds: aggregates, records of the run, and records of others."""
+
+
+def data_of(own: tuple[str, int, int, bool]) -> tuple[str, bytes]:
+    key, sequence, slice_index, is_changed = own
+    data = sealed(sequence, slice_index=slice_index, payload=b"payload")
+    return key, changed(data) if is_changed else data
+
+
+@given(STREAM, st.integers(1, 61))
+@hypothesis_settings(deadline=None)
+def test_every_loss_copy_change_and_turn_is_found(stream: list[Any], size: int) -> None:
+    # Given any mixture of records, and what one would say of them who looks at each by itself
+    seen: set[tuple[str, int, int]] = set()
+    expected = dict.fromkeys(("seen", "duplicates", "reordered", "corrupted", "foreign"), 0)
+    fresh, records = 0, []
+    for one in stream:
+        before = len(seen)
+        if isinstance(one, bytes):
+            expected["foreign"] += 1
+            records.append(raw(one, "other"))
+            continue
+        for key, sequence, slice_index, is_changed in [one] if isinstance(one, tuple) else one:
+            expected["corrupted"] += is_changed
+            if (key, slice_index, sequence) in seen:
+                expected["duplicates"] += 1
+                continue
+            later = any((key, slice_index) == it[:2] and it[2] > sequence for it in seen)
+            expected["reordered"] += later
+            seen.add((key, slice_index, sequence))
+        if isinstance(one, tuple):
+            records.append(raw(data_of(one)[1], one[0]))
+        elif one:
+            records.append(raw(aggregate([Entry(*data_of(own)) for own in one]), "a"))
+        fresh += len(seen) > before
+    expected["seen"] = len(seen)
+    # When they are entered in batches of some size
+    state = ReaderState(shards={"s": ShardState()})
+    for start in range(0, len(records), size):
+        state.enter(state.shards["s"], TAG, records[start : start + size], NOON + 0.5)
+    # Then the reader says the same
+    shard = state.shards["s"]
+    assert counts(state) == expected
+    assert (shard.records, shard.fresh) == (len(records), fresh)
+    assert shard.bytes == sum(len(record.data) + len(record.partition_key.encode()) for record in records)
+    assert state.latency.count == state.arrival_latency.count == len(seen)
+    # And it knows which ones are missing
+    places = {(key, slice_index) for key, slice_index, _ in seen}
+    for slice_index in (0, 1):
+        produced = {key: 6 for key, index in places if index == slice_index}
+        lost = 6 * len(produced) - sum(place[1] == slice_index for place in seen)
+        assert state.ledger.compare(slice_index, produced, {}).lost == lost
 
 
 PARTS = st.lists(

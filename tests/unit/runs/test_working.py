@@ -12,7 +12,7 @@ from tests.unit.streams.fakes import NOON
 from weir.runs import working
 from weir.runs.bucket import ObjectMissing, RunsBucket, part_key
 from weir.runs.ledger import Ledger
-from weir.runs.models import Run, Verdict
+from weir.runs.models import Failure, Run, Verdict
 from weir.runs.starting import RunClosed, source_size
 from weir.runs.table import RunNotFound, RunsTable
 from weir.runs.verifier import ReaderState
@@ -148,6 +148,20 @@ def test_nobody_works_for_a_run_that_is_closed_or_never_was(wires: Wires, write:
     with pytest.raises(RunNotFound):
         write_slice("nobody", 0, LAMBDA, wires)
     assert wires.log.calls == []
+
+
+def test_nobody_writes_for_a_run_that_has_failed(wires: Wires, write: Write) -> None:
+    # Given a run whose verifying broke, between two invocations of a writer
+    run = begun(wires, load={"records": 3_000, "rate": 1})
+    assert write(run, 0, 150.0)["done"] is False
+    written_before = sum(map(len, wires.log.streams[run.stream_name].records.values()))
+    wires.table.fail(run.run_id, Failure(step="Verify", error="Timeout", cause="too long"))
+    # When the machine calls it again / Then it need not any more, and nothing was written
+    assert write(run) == {"done": True, "wait": 0}
+    assert sum(map(len, wires.log.streams[run.stream_name].records.values())) == written_before
+    # while a reader goes on to what is there
+    assert read_shards(run.run_id, 0, LAMBDA, wires)["done"] is False
+    assert seen(wires, run).unique == written_before
 
 
 def test_nobody_reads_before_there_is_a_plan(wires: Wires) -> None:

@@ -7,72 +7,18 @@ from typing import Any, cast
 
 import pytest
 
-from tests.unit.runs.fakes import Died, Log, PutLog, run_of, spec_of, stored
+from tests.unit.runs.fakes import Died
+from tests.unit.runs.slices import HOUR, Bench
 from tests.unit.streams.fake_put import client_error
-from tests.unit.streams.fakes import FakeTime
-from weir.runs.bucket import RunsBucket, part_key
+from weir.runs.bucket import RunsBucket
 from weir.runs.envelope import read
-from weir.runs.items import PartState
-from weir.runs.ledger import Ledger
-from weir.runs.models import Load, Run
+from weir.runs.models import Failure, Verdict
 from weir.runs.planner import Span
-from weir.runs.source import Drawn, Generated, Source, SourceUnreadable
+from weir.runs.source import Drawn, Generated, SourceUnreadable
 from weir.runs.table import RunsTable, TakenOver
-from weir.runs.writer import SliceState, SliceWriter, StreamGone, pace_of, segment_of
+from weir.runs.writer import StreamGone
 from weir.runtime.errors import TooManyRequests, UpstreamFailed
 from weir.streams.entries import Entry
-from weir.streams.pacing import AsFastAsPossible, Rate
-
-HOUR = 3_600.0
-
-
-class Bench:
-    """One slice to write, on a stream that remembers."""
-
-    def __init__(self, table: RunsTable, bucket: RunsBucket, records: int = 1_000, **spec: Any) -> None:
-        load = {"records": records, "keys": {"count": 5}, **spec.pop("load", {})}
-        self.table, self.bucket = table, bucket
-        self.run: Run = stored(table, run_of(spec_of(load=load, **spec)))
-        self.time = FakeTime()
-        self.log = Log(self.time)
-        self.log.stream(self.run, 2)
-        self.put = PutLog(self.log, self.run.stream_name)
-        self.source: Source = Generated(Span(0, records), 20, self.run.spec.load.keys)
-        self.made: dict[str, Any] = {}
-
-    def writer(self, index: int = 0) -> SliceWriter:
-        ordered = self.run.spec.slo.ordered
-        return SliceWriter(
-            run=self.run,
-            index=index,
-            source=self.source,
-            first_position=0,
-            producer=self.put.producer(pace_of(self.run.spec.load, 1), ordered=ordered, **self.made),
-            table=self.table,
-            bucket=self.bucket,
-            clock=self.time.clock(),
-        )
-
-    def write(self, seconds: float = HOUR) -> bool:
-        return self.writer().write(self.time.seconds + seconds)
-
-    def part(self) -> PartState:
-        (part,) = self.table.parts(self.run.run_id, "SLICE")
-        return part
-
-    def state(self) -> SliceState:
-        key = part_key(self.run.run_id, "SLICE", 0, self.part().checkpoint)
-        return SliceState.from_dict(self.bucket.load(key))
-
-    def seen(self) -> Ledger:
-        """What a reader of the whole stream would enter."""
-        ledger = Ledger()
-        for records in self.log.streams[self.run.stream_name].records.values():
-            for record in records:
-                found = read(record.data)
-                assert found is not None
-                ledger.add(found[0].slice_index, record.partition_key, found[0].sequence)
-        return ledger
 
 
 @pytest.fixture
@@ -369,26 +315,109 @@ def test_progress_that_can_not_be_told_does_not_stop_the_writing(bench: Callable
     assert b.part().counts["accepted"] == 100
 
 
+@pytest.mark.parametrize("burst", [None, {"every_seconds": 600, "length_seconds": 60, "factor": 2}])
+@pytest.mark.parametrize("how", ["failed", "closed"])
+def test_a_writer_ends_soon_after_its_run(
+    how: str, burst: dict[str, float] | None, bench: Callable[..., Bench]
+) -> None:
+    # Given a slice of many minutes, and a run that breaks elsewhere, or is closed, after five seconds
+    b = bench(records=10_000, load={"rate": 10, "burst": burst})
+    ended: list[float] = []
+
+    def end(_: Sequence[Entry]) -> None:
+        if b.time.seconds > 5 and not ended:
+            ended.append(b.time.seconds)
+            if how == "failed":
+                b.table.fail(b.run.run_id, Failure(step="Verify", error="Timeout", cause="too long"))
+            else:
+                b.table.close(
+                    b.run.run_id,
+                    verdict=Verdict.ABORTED,
+                    reasons=("x",),
+                    resources_left=0,
+                    cost_usd=None,
+                    ended_at=b.time.clock().now(),
+                )
+
+    b.put.before = end
+    # When written / Then the writer is done within 20 s and has accounted for what it wrote; its slice is not
+    assert b.write() is True
+    assert b.time.seconds < 5 + 20 + 2
+    assert b.state().accepted == b.seen().unique < 300
+    assert not b.state().finished
+    assert not b.part().done
+
+
+def test_a_run_that_can_not_be_looked_up_is_written_on(bench: Callable[..., Bench]) -> None:
+    b = bench(records=500, load={"rate": 10})
+
+    class Silent:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(b.table, name)
+
+        def head(self, _: str) -> None:
+            raise TooManyRequests("slow down", retry_after=2)
+
+    assert dataclasses.replace(b.writer(), table=cast("RunsTable", Silent())).write(HOUR) is True
+    assert b.state().finished
+
+
+def test_what_each_shard_took_is_told_at_the_end_alone(bench: Callable[..., Bench]) -> None:
+    # Given a slice of 50 s, so of three checkpoints
+    b = bench(records=500, load={"rate": 10})
+    told: list[bool] = []
+
+    class Listening:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(b.table, name)
+
+        def tell(self, *args: Any, **named: Any) -> None:
+            told.append("shards" in args[3])
+            b.table.tell(*args, **named)
+
+    dataclasses.replace(b.writer(), table=cast("RunsTable", Listening())).write(HOUR)
+    # Then only the last word has it: an item of a thousand shards is fifty times as dear to write
+    assert told.count(True) == 1
+    assert told[-1]
+
+
 def test_an_empty_slice_is_finished(bench: Callable[..., Bench]) -> None:
     b = bench(records=10)
-    b.source = Generated(Span(4, 4), 20, b.run.spec.load.keys)
+    b.span = Span(4, 4)
+    b.source = Generated(b.span, 20, b.run.spec.load.keys)
     assert b.write() is True
     assert b.state().accepted == 0
     assert b.part().done
 
 
-@pytest.mark.parametrize(("every", "seconds"), [(None, 20), (0.1, 20), (3, 21), (7, 21), (20, 20), (600, 600)])
-def test_segments_hold_whole_bursts(every: float | None, seconds: float) -> None:
-    burst = None if every is None else {"every_seconds": every, "length_seconds": every, "factor": 2}
-    load = Load.model_validate({"records": 1, "rate": 1, "burst": burst})
-    assert segment_of(load) == pytest.approx(seconds)
+class _Failing:
+    """A table whose ``tell`` of a slice's end fails once; the rest is the real one's."""
+
+    def __init__(self, table: RunsTable) -> None:
+        self._table = table
+        self.failed = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._table, name)
+
+    def tell(self, *args: Any, **named: Any) -> None:
+        if named.get("done") and not self.failed:
+            self.failed += 1
+            raise TooManyRequests("slow down", retry_after=2)
+        self._table.tell(*args, **named)
 
 
-def test_each_writer_has_its_share_of_the_rate() -> None:
-    burst = {"every_seconds": 10, "length_seconds": 2, "factor": 3}
-    pace = pace_of(Load.model_validate({"records": 1, "rate": 100, "burst": burst}), 4)
-    assert isinstance(pace, Rate)
-    assert pace.records_per_second == 25
-    assert pace.burst is not None
-    assert (pace.burst.every_s, pace.burst.length_s, pace.burst.factor) == (10, 2, 3)
-    assert pace_of(Load(records=1), 4) == AsFastAsPossible()
+def test_an_end_that_was_saved_and_not_told_is_told_by_the_next_invocation(bench: Callable[..., Bench]) -> None:
+    # Given a slice of two segments, so that the table points at the invocation's checkpoint before its end is told
+    b = bench(records=2_400, load={"rate": 60})
+    failing = _Failing(b.table)
+    with pytest.raises(TooManyRequests):
+        dataclasses.replace(b.writer(), table=cast("RunsTable", failing)).write(HOUR)
+    assert (b.state().finished, b.part().done) == (True, False)
+    # When invoked again
+    assert b.write() is True
+    # Then the table says that the slice is done, with all its counts, and nothing was written twice
+    part = b.part()
+    assert (part.done, part.counts["accepted"], part.counts["invocations"]) == (True, 2_400, 2)
+    assert sum(sums[0] for sums in part.counts["shards"].values()) == 2_400
+    assert (b.seen().unique, b.seen().duplicates) == (2_400, 0)

@@ -75,6 +75,7 @@ def call(module: ModuleType, stack: Any) -> Call:
             event["headers"].pop("Idempotency-Key")
         event["headers"].update(changes.pop("headers", {}))
         event["multiValueHeaders"] = {key: [value] for key, value in event["headers"].items()}
+        event["requestContext"]["authorizer"].update(changes.pop("authorizer", {}))
         event["requestContext"].update(changes)
         answer: dict[str, Any] = module.handler(event, Context())
         answer["json"] = json.loads(answer["body"])

@@ -1,7 +1,7 @@
 """A Kinesis that a producer can put on: it throttles and loses answers as it is told, and remembers what it wrote."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -130,6 +130,7 @@ def run(
     *,
     pace: Pace = QUOTA,
     seconds: float = 3600.0,
+    enough: Callable[[], bool] = lambda: False,
     **options: Any,
 ) -> tuple[PutTally, Reports]:
     reports = Reports()
@@ -139,6 +140,7 @@ def run(
         deadline=put.time.seconds + seconds,
         on_accepted=reports.accepted.extend,
         on_rejected=reports.rejected.extend,
+        enough=enough,
     )
     return tally, reports
 

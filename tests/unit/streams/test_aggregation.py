@@ -10,7 +10,7 @@ from aws_kinesis_agg.deaggregator import iter_deaggregate_records
 from hypothesis import given
 from hypothesis import strategies as st
 
-from weir.streams.aggregation import MAGIC, RECORD_OVERHEAD, aggregate, deaggregate, is_aggregated
+from weir.streams.aggregation import MAGIC, RECORD_OVERHEAD, Aggregate, aggregate, deaggregate, is_aggregated
 from weir.streams.entries import Entry
 
 KEYS = st.text(min_size=1, max_size=12).filter(lambda text: text.isprintable())
@@ -46,6 +46,13 @@ def test_what_is_aggregated_comes_back(entries: list[Entry]) -> None:
     texts = {entry.partition_key for entry in entries} | {str(entry.explicit_hash_key) for entry in entries}
     most = sum(len(entry.data) + RECORD_OVERHEAD for entry in entries) + sum(len(text.encode()) for text in texts)
     assert len(data) <= most + len(MAGIC) + 16
+
+
+@given(ENTRIES)
+def test_an_aggregate_knows_the_bytes_of_its_data(entries: list[Entry]) -> None:
+    record = Aggregate()
+    record.extend(entries)
+    assert record.data_bytes == sum(len(entry.data) for entry in entries)
 
 
 @pytest.mark.parametrize("size", [0, 1, 127, 128, 16_383, 16_384, 70_000, 1_000_000])

@@ -1,5 +1,6 @@
 """The schedule of a rate, and the token bucket of a shard."""
 
+from dataclasses import replace
 from math import inf
 
 import pytest
@@ -31,9 +32,39 @@ def test_records_due_with_a_burst_at_the_end_of_each_period(elapsed: float, due:
 def test_a_record_is_due_at_its_time_and_not_before(rate: Rate, n: int) -> None:
     schedule = Schedule(rate)
     at = schedule.time_of(n)
-    assert schedule.due(at + 1e-6 * max(1.0, at)) >= n
-    assert schedule.due(at * (1 - 1e-6) - 1e-6) <= n
+    slack = 1e-6 * max(1.0, at, rate.burst.every_s if rate.burst else 0.0)
+    assert schedule.due(at + slack) >= n
+    assert schedule.due(at - slack) <= n
     assert schedule.time_of(n + 1) >= at
+    assert at >= 0
+
+
+@given(RATES, st.floats(0.0, 5_000.0), st.floats(0.0, 5_000.0))
+def test_a_schedule_goes_on_where_another_ended(rate: Rate, first: float, second: float) -> None:
+    # Given a schedule, and another one that begins when it has run for a while, and all that was due was drawn
+    drawn = Schedule(rate).due(first)
+    later = Schedule(replace(rate, into_s=first, drawn=drawn))
+    # Then both have as many records due as the first one alone, but for rounding
+    whole = Schedule(rate).due(first + second)
+    assert abs(drawn + later.due(second) - whole) <= 1e-9 * whole + 1
+    # and the next one is due when the first schedule says so
+    assert first + later.time_of(1) == pytest.approx(Schedule(rate).time_of(drawn + 1), rel=1e-6, abs=1e-6)
+
+
+def test_what_was_due_while_nobody_sent_is_made_up_at_twice_the_speed() -> None:
+    # Given ten a second, of which 100 were drawn in the first 10 s, and nobody drew for 20 s more
+    schedule = Schedule(Rate(10, into_s=30.0, drawn=100))
+    # Then one record is due at once, then twenty a second for 20 s, and from there on ten
+    assert [schedule.due(at) for at in (0.0, 1.0, 10.0, 20.0, 21.0)] == [1, 21, 201, 400, 410]
+    assert [schedule.time_of(n) for n in (1, 21, 201, 410)] == pytest.approx([0.0, 1.0, 10.0, 21.0])
+
+
+def test_a_record_in_an_hour_is_due_however_often_producers_change() -> None:
+    # Given one record an hour / When a new producer comes every 20 s / Then it is due in the hour's last
+    due = [Schedule(Rate(1 / 3_600, into_s=into)).due(20.0) for into in range(0, 3_600, 20)]
+    assert due == [0] * 179 + [1]
+    # and at once, where it is overdue
+    assert Schedule(Rate(1 / 3_600, into_s=9_000.0)).due(0.0) == 1
 
 
 @pytest.mark.parametrize(
@@ -44,6 +75,8 @@ def test_a_record_is_due_at_its_time_and_not_before(rate: Rate, n: int) -> None:
         lambda: Burst(every_s=10, length_s=0, factor=2),
         lambda: Burst(every_s=10, length_s=11, factor=2),
         lambda: Burst(every_s=10, length_s=5, factor=0),
+        lambda: Rate(1, into_s=-1),
+        lambda: Rate(1, drawn=-1),
         lambda: AsFastAsPossible(records_per_second=0),
         lambda: AsFastAsPossible(burst_seconds=0),
     ],

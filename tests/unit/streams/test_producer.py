@@ -20,7 +20,7 @@ from tests.unit.streams.fake_put import (
     user_log,
 )
 from weir.streams.producer import AsFastAsPossible, Burst, Entry, Pace, Rate, size_of
-from weir.streams.producer_packer import TARGET_BYTES
+from weir.streams.producer_packer import TARGET_BYTES, Packer, member_bytes, member_count
 
 
 @settings(max_examples=120, deadline=None)
@@ -187,6 +187,30 @@ def test_aggregated_entries_share_records_on_their_shard() -> None:
     assert sorted(len(entry.data) > TARGET_BYTES for _, _, entry in put.log)[-2:] == [False, True]
     # And those that are not the last of their shard come near it
     assert sum(0.9 * TARGET_BYTES < len(entry.data) <= TARGET_BYTES for _, _, entry in put.log) >= 1
+
+
+def test_what_is_packed_keeps_its_count_and_its_bytes() -> None:
+    # Given entries of many sizes, one of them too large for an aggregate
+    entries = [Entry(f"key-{n % 50}", b"x" * n, None, n) for n in range(2_000)]
+    entries.append(Entry("large", b"x" * 2 * TARGET_BYTES, None, 2_000))
+    # When they are packed
+    packer = Packer(shard_map(3))
+    packed = packer.add(entries) + packer.flush()
+    # Then the records to be sent know how many entries and bytes of the caller's they are
+    assert len(packed) < 30
+    assert sum(map(member_count, packed)) == 2_001
+    assert sum(map(member_bytes, packed)) == sum(len(entry.data) for entry in entries)
+
+
+def test_what_is_settled_makes_room_for_what_comes() -> None:
+    # Given a stream that throttles, and more bytes than may be pulled and not yet reported (32 MiB)
+    put = FakePut(FakeTime(), shard_map(2), throttle=0.1, lost_after_write=0.05)
+    data = b"x" * 20_000
+    # When they are put, aggregated
+    tally, reports = run(put, (Entry(f"key-{n % 50}", data, None, n) for n in range(2_500)), aggregate=True)
+    # Then none is held back for ever by what came before it
+    assert (tally.accepted, tally.stopped) == (2_500, "end")
+    assert reports.refs() == Counter(range(2_500))
 
 
 def test_as_fast_as_possible_keeps_near_the_quota_of_a_shard_that_throttles() -> None:

@@ -21,7 +21,7 @@ from tests.unit.streams.fake_put import (
     user_log,
 )
 from weir.runtime.clock import SYSTEM
-from weir.streams.producer import AsFastAsPossible, Entry, Producer
+from weir.streams.producer import AsFastAsPossible, Entry, Producer, Rate
 
 
 def test_the_deadline_stops_pulling_and_sending() -> None:
@@ -35,6 +35,21 @@ def test_the_deadline_stops_pulling_and_sending() -> None:
     assert tally.accepted + tally.rejected == sum(reports.refs().values()) < 20_000
     assert {report.error_code for report in reports.rejected} <= {"DeadlineExceeded", THROTTLED}
     assert max(put.sent_at) < 1_003.0
+
+
+def test_nothing_more_is_pulled_when_it_is_enough_though_no_record_is_due() -> None:
+    # Given a record every 1,000 s, the first of which is due at once, and a stream that throttles it twice
+    errors: list[Exception] = [client_error(THROTTLED) for _ in range(2)]
+    put = FakePut(FakeTime(), shard_map(1), raises=errors)
+    pace = Rate(0.001, into_s=1_000.0)
+    # When it is enough after 20 s
+    tally, reports = run(put, numbered(10**9), pace=pace, enough=lambda: put.time.seconds >= 1_020.0)
+    # Then it ends within a second of that, as at the entries' end, with what was pulled accepted
+    assert (tally.stopped, tally.accepted, tally.retried) == ("end", 1, 2)
+    assert 20.0 <= tally.seconds <= 21.0
+    # and what is enough from the beginning pulls nothing
+    tally, reports = run(put, numbered(10), enough=lambda: True)
+    assert (tally.stopped, tally.requests, reports.refs()) == ("end", 0, Counter())
 
 
 def test_a_stream_that_is_not_yet_known_everywhere_is_tried_again() -> None:

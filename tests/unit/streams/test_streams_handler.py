@@ -142,7 +142,7 @@ def test_streams_that_weir_did_not_make_are_read_and_never_touched(call: Call, s
     assert call("metrics", stream="weir-run-x")["statusCode"] == 200
 
     # When it is changed, written to or deleted, even by an admin without force, Then 403 and it is as it was
-    admin = {"sub": "ann", "roles": "admin"}
+    admin = {"roles": "admin"}
     for event in ("change", "put-records", "delete"):
         refused = call(event, stream="weir-run-x", authorizer=admin)
         assert (refused["statusCode"], refused["json"]["type"].rsplit("/", 1)[1]) == (403, "not-managed")
@@ -165,6 +165,27 @@ def test_nobody_gets_admin_by_a_header(call: Call, stack: Any) -> None:
     forged = {"roles": "admin", "X-Roles": "admin", "sub": "ann"}
     assert call("delete", query={"force": "true"}, headers=forged)["statusCode"] == 403
     assert names(stack) == ["orders"]
+
+
+def test_another_users_stream_is_told_of_and_not_touched(call: Call, stack: Any) -> None:
+    # Given a stream that ann has made
+    call("create")
+    neighbour = {"sub": "bob2bob3bob4bob5"}
+
+    # When bob, an operator too, changes it, writes to it, reads it or deletes it, Then 403 and it is as it was
+    for event in ("change", "put-records", "read-records", "delete"):
+        refused = call(event, authorizer=neighbour)
+        assert (event, refused["statusCode"]) == (event, 403)
+        assert refused["json"]["type"].endswith("/not-owned")
+    assert names(stack) == ["orders"]
+
+    # And that ann has just written to it, so that it is remembered, opens it to nobody
+    assert call("put-records")["statusCode"] == 200
+    assert call("put-records", authorizer=neighbour, no_key=True)["statusCode"] == 403
+
+    # But its description is told, and an admin may delete it
+    assert call("describe", authorizer=neighbour)["json"]["owner"] == "ann2ann3ann4ann5"
+    assert call("delete", authorizer=neighbour | {"roles": "admin"})["statusCode"] == 202
 
 
 @pytest.mark.parametrize("event", ["describe", "change", "delete", "shards", "put-records", "read-records", "metrics"])

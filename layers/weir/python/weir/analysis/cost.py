@@ -278,7 +278,8 @@ def cost_of_run(measurement: Measurement) -> Cost:
         bucket_get=m.bucket_gets,
         metric_requested=m.metrics_requested,
     )
-    return replace(_price(usage, price_list(m.region)), approximate=_approximate(m, m.mode))
+    cost = _price(usage, price_list(m.region))
+    return replace(cost, missing=(*cost.missing, *_unaccounted(m)), approximate=_approximate(m, m.mode))
 
 
 def month_like_it(measurement: Measurement, *, shards: int | None = None) -> MonthCost | None:
@@ -330,6 +331,11 @@ def _rounded_kib(m: Measurement) -> int | None:
     if m.rounded_kib is not None or m.records is None or m.bytes is None:
         return m.rounded_kib
     return m.records * math.ceil(m.bytes / m.records / 1024) if m.records else 0
+
+
+def _unaccounted(m: Measurement) -> tuple[str, ...]:
+    """Losses are known only where every writer and reader told its end; else all that they counted is a beginning."""
+    return () if m.lost is not None else ("what writers and readers did after their last checkpoints",)
 
 
 def _approximate(m: Measurement, mode: str) -> tuple[str, ...]:

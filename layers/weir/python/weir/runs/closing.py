@@ -11,6 +11,7 @@ from weir.analysis.slo import Slo as AnalysisSlo
 from weir.runs.bucket import ObjectMissing, measurement_key, report_key
 from weir.runs.measuring import CloudWatchFacts, StreamFacts, measure
 from weir.runs.models import Failure, Run, Slo, Status, Verdict, spec_json
+from weir.runs.publishing import publish
 from weir.runs.report import Report, build_report
 from weir.runs.report_html import render_html
 from weir.runs.steps import located, stream_left
@@ -18,12 +19,14 @@ from weir.runs.table import RunNotFound
 from weir.runs.verdict import judge
 from weir.runs.wiring import Wiring
 from weir.runtime.errors import Conflict, WeirError
-from weir.runtime.observability import emit, logger
+from weir.runtime.observability import logger
+from weir.streams.models import DEFAULT_RETENTION_HOURS
 
 
 def close(run_id: str, failure: Failure | None, wires: Wiring) -> dict[str, Any]:
     """Give the verdict, write the report, publish the metrics.
 
+    A cost that is not whole is told in the report alone, with what it lacks: as the run's own it would pass for all.
     A run that was closed before answers what it was closed with. A run that was never stored (its spec could not be
     read) answers its verdict, and has no report; so does an execution that took the name of a closed run.
     """
@@ -33,7 +36,7 @@ def close(run_id: str, failure: Failure | None, wires: Wiring) -> dict[str, Any]
     left = stream_left(head, run_id, wires)
     if head is None or head.status is Status.CLOSED:
         verdict, reasons = judge(Slo(), None, failure, left, kept=False)
-        _publish(verdict, None, None, left)
+        publish(verdict, None, None, left)
         return _answer(run_id, verdict, reasons)
     if failure is not None and head.failure is None:
         wires.table.fail(run_id, located(failure, run_id, wires))
@@ -56,7 +59,7 @@ def close(run_id: str, failure: Failure | None, wires: Wiring) -> dict[str, Any]
         verdict=verdict,
         reasons=reasons,
         resources_left=left,
-        cost_usd=None if cost is None else cost.usd,
+        cost_usd=cost.usd if cost is not None and cost.complete else None,
         ended_at=wires.clock.now(),
     )
     found = wires.table.head(run_id) or run
@@ -74,7 +77,7 @@ def _tell(run: Run, wires: Wiring) -> dict[str, Any]:
     """
     if run.verdict is not None and not run.published:
         measurement = _measurement(wires.table.get(run.run_id), wires)
-        _publish(run.verdict, measurement, _cost(measurement), run.resources_left)
+        publish(run.verdict, measurement, run.cost_usd, run.resources_left)
         wires.table.published(run.run_id)
     return _answer(run.run_id, run.verdict, run.reasons)
 
@@ -123,7 +126,7 @@ def _measurement(run: Run, wires: Wiring) -> Measurement | None:
             run,
             wires.table,
             wires.bucket,
-            StreamFacts(open_shards=None, retention_hours=24, created_at=None),
+            _as_asked(run),
             CloudWatchFacts(asked="cloudwatch" in run.spec.analyses),
             wires.conf,
             wires.clock,
@@ -133,6 +136,16 @@ def _measurement(run: Run, wires: Wiring) -> Measurement | None:
         return None
     # Before the first checkpoint there is only what the workers told.
     return measured if measured.accepted else None
+
+
+def _as_asked(run: Run) -> StreamFacts:
+    """The stream of a run that was not analyzed, and is gone: as it was asked for, since its CreateStream began."""
+    began = next((step.started_at for step in run.steps if step.name == "CreateStream"), None)
+    return StreamFacts(
+        open_shards=run.spec.stream.shard_count if run.spec.stream.mode == "PROVISIONED" else None,
+        retention_hours=DEFAULT_RETENTION_HOURS,
+        created_at=None if began is None else began.timestamp(),
+    )
 
 
 def _report(
@@ -181,39 +194,3 @@ def _only_told(run: Run, wires: Wiring) -> Measurement:
         seen=told.seen if told else None,
         missing=("the run ended before anything was measured: accepted and seen are what its workers told last",),
     )
-
-
-def _publish(verdict: Verdict, m: Measurement | None, cost: Cost | None, left: int | None) -> None:
-    """The run's metrics (W6, K13); what was not measured is not published."""
-    values: dict[str, tuple[str, float]] = {
-        "Runs": ("Count", 1),
-        "RunsFailed": ("Count", int(verdict in {Verdict.FAILED, Verdict.ABORTED})),
-        "RunsPassed": ("Count", int(verdict is Verdict.PASSED)),
-    }
-    if left is not None:
-        values["ResourcesLeft"] = ("Count", left)
-    if cost is not None:
-        values["CostUsd"] = ("None", float(cost.usd))
-    if m is not None:
-        values.update(_measured(m))
-    emit(values, {})
-
-
-def _measured(m: Measurement) -> dict[str, tuple[str, float]]:
-    known: dict[str, tuple[str, float | int | None]] = {
-        "RecordsAccepted": ("Count", m.accepted),
-        "RecordsLost": ("Count", m.lost),
-        "RecordsDuplicated": ("Count", m.duplicates),
-        "RecordsThrottled": ("Count", m.throttled),
-        "RecordsPerSecond": ("Count/Second", m.records_per_second),
-        "InsertSeconds": ("Seconds", m.insert_seconds),
-        "VerifySeconds": ("Seconds", m.verify_seconds),
-    }
-    age = m.series("GetRecords.IteratorAgeMilliseconds")
-    if age is not None and age.points:
-        known["IteratorAge"] = ("Milliseconds", max(value for _, value in age.points))
-    if m.latency is not None and m.latency.count:
-        for name, q in (("LatencyP50", 0.5), ("LatencyP95", 0.95), ("LatencyP99", 0.99)):
-            us = m.latency.quantile(q)
-            known[name] = ("Milliseconds", None if us is None else us / 1000)
-    return {name: (unit, float(value)) for name, (unit, value) in known.items() if value is not None}

@@ -17,6 +17,12 @@ HEADER_BYTES = _LAYOUT.size
 pack = _LAYOUT.pack
 unpack_from = _LAYOUT.unpack_from
 
+OWN_BYTES = 12
+"""Magic and run tag: what every record of a run begins with."""
+
+unpack_rest = struct.Struct(f">{OWN_BYTES}xIQQI").unpack_from
+"""Slice, sequence, produced and CRC of a record's data that is known to begin as the run's own."""
+
 
 def run_tag(run_id: str) -> bytes:
     """8 bytes that stand for a run id in every record of the run."""

@@ -1,6 +1,6 @@
 """How a run, its slices and its readers are written as items of the runs table, and read back.
 
-Items carry ``schema``; a reader of an older one upgrades it here.
+Items carry ``schema``; a reader of an older one upgrades it here (``shapes.py``).
 """
 
 import json
@@ -10,9 +10,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from weir.runs.models import Failure, Progress, Run, RunPlan, RunSpec, RunSummary, Step, spec_json
+from weir.runs.shapes import SCHEMA, SHAPES, owner_of
 from weir.runtime.clock import parse_rfc3339, rfc3339
+from weir.runtime.dynamodb import plain, wire
 
-SCHEMA = 1
 KEPT = timedelta(days=90)
 Part = Literal["SLICE", "READER"]
 Item = Mapping[str, Any]
@@ -53,7 +54,7 @@ def item_of(run: Run) -> dict[str, Any]:
         "list": {"S": "RUNS"},
         "open": {"S": "OPEN"},
         "at": {"S": at},
-        "owner": {"S": run.owner},
+        "started_by": {"S": run.started_by},
         "status": {"S": run.status},
         "created_at": {"S": rfc3339(run.created_at)},
         "expires_at": {"S": rfc3339(run.expires_at)},
@@ -62,6 +63,8 @@ def item_of(run: Run) -> dict[str, Any]:
         "began": {"M": {}},
         "ended": {"M": {}},
     }
+    if run.owner is not None:
+        item["owner"] = {"S": run.owner}
     if run.execution_arn is not None:
         item["execution_arn"] = {"S": run.execution_arn}
     return item
@@ -82,7 +85,7 @@ def summary_of(item: Mapping[str, Any]) -> RunSummary:
     return RunSummary.model_validate(
         {
             "run_id": item["pk"]["S"].removeprefix("RUN#"),
-            "owner": item["owner"]["S"],
+            "owner": owner_of(_text(item, "owner")),
             "status": item["status"]["S"],
             "created_at": item["created_at"]["S"],
             "ended_at": _text(item, "ended_at"),
@@ -94,12 +97,15 @@ def summary_of(item: Mapping[str, Any]) -> RunSummary:
 
 
 def run_of(item: Mapping[str, Any]) -> Run:
-    """A run from its item, without its progress."""
+    """A run from its item of any schema that this version knows, without its progress."""
+    if item["schema"]["N"] != str(SCHEMA):
+        item = wire(SHAPES.current(plain(item)))
     plan, failure = _text(item, "plan"), _text(item, "failure")
     left = item.get("resources_left", {}).get("N")
     failed = None if failure is None else Failure.model_validate_json(failure)
     return Run(
         **summary_of(item).model_dump(),
+        started_by=item["started_by"]["S"],
         expires_at=parse_rfc3339(item["expires_at"]["S"]),
         spec=RunSpec.model_validate_json(item["spec"]["S"]),
         plan=None if plan is None else RunPlan.model_validate_json(plan),
@@ -114,7 +120,7 @@ def run_of(item: Mapping[str, Any]) -> Run:
 
 
 def _steps(item: Mapping[str, Any], failure: Failure | None) -> tuple[Step, ...]:
-    """The steps in the order in which they began."""
+    """The steps in the order in which they began. One whose last try failed has FAILED until the next one begins."""
     steps = []
     for name, began in item["began"]["M"].items():
         ended = json.loads(item["ended"]["M"].get(name, {"S": "{}"})["S"])
@@ -122,7 +128,7 @@ def _steps(item: Mapping[str, Any], failure: Failure | None) -> tuple[Step, ...]
         steps.append(
             Step(
                 name=name,
-                status="FAILED" if broken else "DONE" if ended else "RUNNING",
+                status="FAILED" if broken or ended.get("failed") else "DONE" if ended else "RUNNING",
                 started_at=parse_rfc3339(began["S"]),
                 ended_at=parse_rfc3339(ended["ended_at"]) if ended else None,
                 detail=failure.cause if broken and failure else ended.get("detail"),

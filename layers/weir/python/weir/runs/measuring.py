@@ -19,6 +19,7 @@ from weir.runs.bucket import RunsBucket, part_key
 from weir.runs.items import Part, PartState
 from weir.runs.ledger import Ledger
 from weir.runs.models import Run, S3Source
+from weir.runs.partition import tell_seconds
 from weir.runs.planner import CONTROL_SECONDS, LOOP_TRANSITIONS
 from weir.runs.reading import SAVE_SECONDS
 from weir.runs.table import RunsTable
@@ -73,12 +74,14 @@ class CloudWatchFacts:
 class _Work:
     """What the parts' work took, derived, for AWS bills more than is counted.
 
-    A part saves a checkpoint every 20 seconds and at the end of each invocation, and tells its progress once a second.
+    A part saves a checkpoint every 20 seconds and at the end of each invocation, and tells its progress as often as
+    ``partition.py`` allows it to. A writer looks at the run with each checkpoint.
     A step that waits has looked again as often as its mean wait fits into its time; deleting the stream, which is still
     ahead when a run is measured, is taken to be looked at as often as creating it was. What an idle reader looks up in
     the table to learn whether the writers have ended is not counted.
     """
 
+    tell_seconds: float
     invocations: int = 0
     busy_seconds: float = 0.0
     checkpoints: int = 0
@@ -91,7 +94,7 @@ class _Work:
         self.invocations += invocations
         self.busy_seconds += busy_seconds
         self.checkpoints += math.ceil(busy_seconds / SAVE_SECONDS) + invocations
-        self.tells += math.ceil(busy_seconds)
+        self.tells += math.ceil(busy_seconds / self.tell_seconds)
         self.parts += 1
 
 
@@ -99,6 +102,7 @@ class _Work:
 class _Read:
     """What the readers read, one checkpoint after the other."""
 
+    work: _Work
     ledger: Ledger = field(default_factory=Ledger)
     latency: Histogram = field(default_factory=Histogram)
     arrival_latency: Histogram = field(default_factory=Histogram)
@@ -106,8 +110,8 @@ class _Read:
     corrupted: int = 0
     foreign: int = 0
     skewed: int = 0
+    unmeasured: int = 0
     longest_seconds: float | None = None
-    work: _Work = field(default_factory=_Work)
 
     def take(self, part: PartState, state: ReaderState) -> None:
         """Enter one reader's checkpoint."""
@@ -121,6 +125,7 @@ class _Read:
         self.corrupted += state.corrupted
         self.foreign += state.foreign
         self.skewed += state.skewed
+        self.unmeasured += state.ledger.unique - state.latency.count
         self.longest_seconds = max(self.longest_seconds or 0.0, state.busy_seconds)
         self.work.take(part, state.busy_seconds)
 
@@ -144,6 +149,7 @@ class _Written:
     """What the writers wrote, one checkpoint after the other; held against ``ledger`` where all there is was read."""
 
     ledger: Ledger | None
+    work: _Work
     sums: Counter[str] = field(default_factory=Counter)
     shards: dict[str, list[int]] = field(default_factory=dict)
     drawn: int = 0
@@ -152,7 +158,6 @@ class _Written:
     beyond: int = 0
     began_at: float = math.inf
     ended_at: float = -math.inf
-    work: _Work = field(default_factory=_Work)
 
     def take(self, part: PartState, state: SliceState) -> None:
         """Enter one slice's checkpoint."""
@@ -190,22 +195,14 @@ def measure(
     clock: Clock,
 ) -> Measurement:
     """The measurement of a run from the checkpoints of its writers and readers. Missing ones are said to be missing."""
-    slices, readers = table.parts(run.run_id, "SLICE"), table.parts(run.run_id, "READER")
-    workers, reading = (run.plan.workers, run.plan.readers) if run.plan else (0, 0)
-    missing = [*_missing(slices, workers, "writers"), *_missing(readers, reading, "readers")]
-    read = _Read()
-    for part in _saved(readers):
-        # The state has no name here, so that it is gone before the next one is loaded.
-        read.take(part, ReaderState.from_dict(_load(bucket, run, "READER", part)))
-    written = _Written(None if missing else read.ledger)
-    for part in _saved(slices):
-        written.take(part, SliceState.from_dict(_load(bucket, run, "SLICE", part)))
+    read, written, missing = _taken_in(run, table, bucket)
     if cloudwatch.asked and not cloudwatch.complete:
         missing.append("AWS/Kinesis in CloudWatch: it did not show every accepted record in time")
     if read.skewed:
         missing.append(f"the latency of {read.skewed} records: the reader's clock was behind the writer's")
-    sums, ledger = written.sums, read.ledger
-    now = clock.epoch()
+    if read.unmeasured and run.spec.slo.p99_latency_ms is not None:
+        # Without a level to hold it against, those that were measured tell enough.
+        missing.append(f"the latency of {read.unmeasured} records: their reader was cut off, and they were read again")
     return Measurement(
         run_id=run.run_id,
         stream_name=run.stream_name,
@@ -215,40 +212,63 @@ def measure(
         retention_hours=stream.retention_hours,
         started_at=run.created_at,
         ended_at=clock.now(),
+        stream_seconds=None if stream.created_at is None else max(0.0, clock.epoch() - stream.created_at),
         planned=_planned(run, written),
-        accepted=sums["accepted"],
-        rejected=sums["refused"],
-        retried=sums["retried"],
-        throttled=sums["throttled"],
-        uncertain=sums["uncertain"],
-        requests=sums["requests"],
-        bytes=sums["bytes"],
-        kinesis_records=sums["kinesis_records"],
-        payload_units=sums["payload_units"],
-        rounded_kib=sums["rounded_kib"],
-        insert_seconds=written.seconds,
-        verify_seconds=read.longest_seconds,
-        stream_seconds=None if stream.created_at is None else max(0.0, now - stream.created_at),
-        seen=ledger.unique,
-        duplicates=ledger.duplicates,
-        reordered=ledger.reordered,
-        corrupted=read.corrupted,
-        foreign=read.foreign + written.beyond,
-        lost=None if written.ledger is None else written.lost,
-        ordered_asked=run.spec.slo.ordered,
-        latency=read.latency,
-        arrival_latency=read.arrival_latency,
-        shards=tuple(_shards(written.shards, read.shards)),
-        top_keys=tuple(ledger.hottest(HOTTEST_KEYS)),
-        aggregated=run.spec.load.aggregated,
-        user_records_per_record=sums["accepted"] / sums["kinesis_records"] if sums["kinesis_records"] else None,
         target_rate=run.spec.load.rate,
+        aggregated=run.spec.load.aggregated,
+        ordered_asked=run.spec.slo.ordered,
+        **_accepted(written),
+        **_seen(read),
+        lost=None if written.ledger is None else written.lost,
+        foreign=read.foreign + written.beyond,
+        shards=tuple(_shards(written.shards, read.shards)),
         **_billed(run, written.work, read.work, conf),
         metrics_requested=cloudwatch.requested,
         cloudwatch=cloudwatch.series,
         cloudwatch_complete=cloudwatch.complete,
         missing=tuple(missing),
     )
+
+
+def _taken_in(run: Run, table: RunsTable, bucket: RunsBucket) -> tuple[_Read, _Written, list[str]]:
+    """What the readers read and the writers wrote, and which of them left nothing, or did not finish."""
+    slices, readers = table.parts(run.run_id, "SLICE"), table.parts(run.run_id, "READER")
+    workers, reading = (run.plan.workers, run.plan.readers) if run.plan else (0, 0)
+    missing = [*_missing(slices, workers, "writers"), *_missing(readers, reading, "readers")]
+    every = tell_seconds(run)
+    read = _Read(_Work(every))
+    for part in _saved(readers):
+        # The state has no name here, so that it is gone before the next one is loaded.
+        read.take(part, ReaderState.from_dict(_load(bucket, run, "READER", part)))
+    written = _Written(None if missing else read.ledger, _Work(every))
+    for part in _saved(slices):
+        written.take(part, SliceState.from_dict(_load(bucket, run, "SLICE", part)))
+    return read, written, missing
+
+
+def _accepted(written: _Written) -> dict[str, Any]:
+    """What the writers had accepted, and what it took: by the measurement's names."""
+    sums = written.sums
+    return {
+        **{name: sums[name] for name in _SUMS if name != "refused"},
+        "rejected": sums["refused"],
+        "insert_seconds": written.seconds,
+        "user_records_per_record": sums["accepted"] / sums["kinesis_records"] if sums["kinesis_records"] else None,
+    }
+
+
+def _seen(read: _Read) -> dict[str, Any]:
+    """What the readers saw, and how late: by the measurement's names."""
+    return {
+        "seen": read.ledger.unique,
+        "duplicates": read.ledger.duplicates,
+        "reordered": read.ledger.reordered,
+        "corrupted": read.corrupted,
+        "latency": read.latency,
+        "arrival_latency": read.arrival_latency,
+        "top_keys": tuple(read.ledger.hottest(HOTTEST_KEYS)),
+        "verify_seconds": read.longest_seconds,
+    }
 
 
 def _load(bucket: RunsBucket, run: Run, part: Part, state: PartState) -> Any:
@@ -285,7 +305,7 @@ def _billed(run: Run, writing: _Work, reading: _Work, conf: Settings) -> dict[st
         "lambda_requests": invocations + CONTROL_CALLS + polls,
         "state_transitions": STEP_TRANSITIONS + (invocations + polls) * LOOP_TRANSITIONS,
         "table_writes": 40 + sum(looks.values()) + invocations + checkpoints + writing.tells + reading.tells,
-        "table_reads": 20 + polls + invocations * 2,
+        "table_reads": 20 + polls + invocations * 2 + writing.checkpoints - writing.invocations,
         "bucket_puts": 3 + checkpoints,
         "bucket_gets": 1 + invocations + writing.parts + reading.parts + opened,
     }

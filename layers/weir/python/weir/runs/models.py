@@ -14,11 +14,15 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from weir.runs.envelope import HEADER_BYTES
+from weir.runs.shapes import NAMES_OF_NOBODY
 from weir.streams.models import Mode
 
 RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 MAX_INLINE_BYTES = 200_000
 """Of the lines as JSON text, escapes included: they travel in the state machine's input, of 256 KiB at most."""
+
+NEVER_STARTED = "NEVER_STARTED"
+"""Error of the failure of a run that was stored, and whose execution there is not."""
 
 
 class _Frozen(BaseModel):
@@ -212,11 +216,17 @@ class Progress(_Frozen):
     readers_done: int = 0
 
 
+StartedBy = Literal["user", "execution", "anonymous"]
+
+
 class Run(_Frozen):
     """A run as stored and as answered by ``GET /runs/{id}``."""
 
     run_id: str
-    owner: str
+    owner: str | None = Field(description="A user's id; null where it is no user's: admins alone see it")
+    started_by: StartedBy = Field(
+        default="user", description="execution: on the state machine itself; anonymous: before there were users"
+    )
     status: Status
     created_at: datetime
     ended_at: datetime | None = None
@@ -235,12 +245,17 @@ class Run(_Frozen):
     stream_seen: bool = Field(default=False, exclude=True, description="Kinesis has shown the stream")
     published: bool = Field(default=False, exclude=True, description="The metrics of its close are published")
 
+    @property
+    def owner_tag(self) -> str:
+        """What the tag ``weir:owner`` of its stream says."""
+        return self.owner or NAMES_OF_NOBODY[self.started_by]
+
 
 class RunSummary(_Frozen):
     """A run in a list."""
 
     run_id: str
-    owner: str
+    owner: str | None
     status: Status
     created_at: datetime
     ended_at: datetime | None = None

@@ -12,7 +12,8 @@ from itertools import pairwise
 
 from weir.analysis.cost import Cost, estimate_run
 from weir.runs.envelope import HEADER_BYTES
-from weir.runs.models import Keys, RunPlan, RunSpec
+from weir.runs.models import Keys, RunPlan, RunSpec, S3Source
+from weir.runs.partition import TELLS_PER_SECOND
 from weir.runtime.errors import FieldError, Invalid
 from weir.runtime.settings import Settings
 from weir.streams.producer_packer import TARGET_BYTES
@@ -24,17 +25,30 @@ INVOCATION_SECONDS = 600
 """How long a writer or reader works before Step Functions calls it again: well inside Lambda's 15 minutes."""
 
 MEAN_KEY_BYTES = 8
-MAX_WORKERS = 1_000
+WORKER_RECORD_BYTES = 1_024
+"""Data and key of the records that a writer's records per second are of at most; of larger ones it does as many bytes.
+
+It is the largest size whose cost is measured (docs/benchmarks.md): 100,000 records per core-second, ten times what a
+writer is given by default.
+"""
+
 MAX_LEDGER_KEYS = 4_000_000
 """Keys of each slice that the measurement can hold side by side, in the memory of the control function."""
 
-DEFAULT_CONCURRENCY = 1_000
-"""Lambdas that run at once in an account and region whose quota nobody has raised (Lambda developer guide)."""
+MOST_AT_ONCE = 900
+"""Writers and readers of a run, which all work at the same time: latency is measured by readers that keep up.
+
+Lambda runs 1,000 functions at once in an account and region whose quota nobody has raised (Lambda developer guide); a
+tenth is left to the run's own steps, the API and the sweeper.
+"""
 
 FIXED_TRANSITIONS = 24
 LOOP_TRANSITIONS = 3
 CONTROL_SECONDS = 8
 """Billed time of the control steps of one run together, measured on a warm function."""
+
+SAVE_SECONDS = 20.0
+"""From one checkpoint of a writer or reader to the next. A writer looks up the run, and opens its source, with each."""
 
 _STREAM_OVERHEAD_SECONDS = 90
 
@@ -59,6 +73,45 @@ class Span:
     end: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What there is to do, and who does it: ``records`` of ``record_bytes`` each, ``rate`` of them a second."""
+
+    records: int
+    record_bytes: int
+    workers: int
+    readers: int
+    rate: float
+
+    @property
+    def seconds(self) -> float:
+        return self.records / self.rate
+
+    @property
+    def invocations_each(self) -> int:
+        return max(1, math.ceil(self.seconds / INVOCATION_SECONDS))
+
+    @property
+    def invocations(self) -> int:
+        return (self.workers + self.readers) * self.invocations_each
+
+    @property
+    def saves(self) -> tuple[int, int]:
+        """Checkpoints of the writers, and of the readers, without that at the end of each invocation."""
+        each = math.ceil(self.seconds / SAVE_SECONDS)
+        return self.workers * each, self.readers * each
+
+    @property
+    def tells(self) -> int:
+        """Words of progress: of each worker one a second, of many ``TELLS_PER_SECOND`` together, and a last one."""
+        at_once = self.workers + self.readers
+        return math.ceil(min(at_once, TELLS_PER_SECOND) * self.seconds) + at_once
+
+    @property
+    def transitions(self) -> int:
+        return FIXED_TRANSITIONS + self.invocations * LOOP_TRANSITIONS
+
+
 def make_plan(spec: RunSpec, source: SourceSize | None, conf: Settings) -> RunPlan:
     """The plan of a spec.
 
@@ -70,37 +123,41 @@ def make_plan(spec: RunSpec, source: SourceSize | None, conf: Settings) -> RunPl
     Raises
     ------
     Invalid
-        422: the estimated cost passes the spec's ``max_cost`` or the stage's limit; it would take too long; or there
-        are more keys than can be accounted for.
+        422: the estimated cost passes the spec's ``max_cost`` or the stage's limit; it would take too long; more would
+        work at once than Lambda lets; or there are more keys than can be accounted for.
     """
-    records, record_bytes = _volume(spec, source)
-    quota = _quota(spec, record_bytes)
-    asked = _asked_rate(spec) or quota
-    workers = spec.load.workers or min(MAX_WORKERS, math.ceil(asked / conf.worker_records_per_second))
-    workers = max(1, min(workers, records))
-    rate = min(asked, quota, float(workers * conf.worker_records_per_second))
-    seconds = records / rate
-    readers = math.ceil(spec.stream.shard_count / SHARDS_PER_READER)
-    invocations = (workers + readers) * max(1, math.ceil(seconds / INVOCATION_SECONDS))
-    transitions = FIXED_TRANSITIONS + invocations * LOOP_TRANSITIONS
-    cost = _cost(spec, conf, records, record_bytes, seconds, workers, readers, invocations, transitions)
+    work, warnings = _work(spec, source, conf)
+    cost = _cost(spec, conf, work)
     plan = RunPlan(
-        records=records if source is None else source.records,
+        records=work.records if source is None else source.records,
         source_bytes=None if source is None else source.bytes,
-        bytes_total=records * record_bytes,
-        rate=rate,
-        seconds=seconds,
-        workers=workers,
-        readers=readers,
-        state_transitions=transitions,
-        largest_state_payload_bytes=_payload_bytes(workers, readers),
+        bytes_total=work.records * work.record_bytes,
+        rate=work.rate,
+        seconds=work.seconds,
+        workers=work.workers,
+        readers=work.readers,
+        state_transitions=work.transitions,
+        largest_state_payload_bytes=_payload_bytes(work.workers, work.readers),
         cost_usd=cost.usd,
         cost_lines=tuple({key: str(value) for key, value in line.to_dict().items()} for line in cost.lines),
-        warnings=(*_warnings(asked, quota, rate, workers), *_size_warnings(spec, records, workers, readers)),
+        warnings=(*warnings, *_key_warnings(spec, work)),
     )
     _refuse(spec, plan, cost, conf)
-    _refuse_keys(spec, records, workers)
+    _refuse_keys(spec, work)
     return plan
+
+
+def _work(spec: RunSpec, source: SourceSize | None, conf: Settings) -> tuple[_Work, tuple[str, ...]]:
+    """Who does it and how long that takes, and warnings of what stands in the way. Invalid as ``_workers`` tells."""
+    records, record_bytes = _volume(spec, source)
+    quota = _quota(spec, record_bytes)
+    asked, peak = _asked_rates(spec) or (quota, quota)
+    writer_rate = _writer_rate(record_bytes, conf)
+    readers = math.ceil(spec.stream.shard_count / SHARDS_PER_READER)
+    workers = _workers(spec, records, math.ceil(peak / writer_rate), readers)
+    capacity = workers * writer_rate
+    work = _Work(records, record_bytes, workers, readers, min(asked, quota, capacity))
+    return work, _rate_warnings(peak, quota, capacity, workers)
 
 
 def _volume(spec: RunSpec, source: SourceSize | None) -> tuple[int, int]:
@@ -111,12 +168,38 @@ def _volume(spec: RunSpec, source: SourceSize | None) -> tuple[int, int]:
     return records, max(1, math.ceil(source.bytes / records)) + HEADER_BYTES
 
 
-def _asked_rate(spec: RunSpec) -> float | None:
-    """Records per second that the spec asks for, its bursts included; None where it asks for as many as go."""
+def _asked_rates(spec: RunSpec) -> tuple[float, float] | None:
+    """Records per second that the spec asks for, in the mean and at the height of its bursts; None for all that go."""
     rate, burst = spec.load.rate, spec.load.burst
-    if rate is None or burst is None:
-        return rate
-    return rate * (1 + burst.length_seconds / burst.every_seconds * (burst.factor - 1))
+    if rate is None:
+        return None
+    if burst is None:
+        return rate, rate
+    return rate * (1 + burst.length_seconds / burst.every_seconds * (burst.factor - 1)), rate * burst.factor
+
+
+def _writer_rate(record_bytes: int, conf: Settings) -> float:
+    """Records per second that one writer does, of these."""
+    return conf.worker_records_per_second * min(1.0, WORKER_RECORD_BYTES / (record_bytes + MEAN_KEY_BYTES))
+
+
+def _workers(spec: RunSpec, records: int, needed: int, readers: int) -> int:
+    """As many writers as asked for, else as needed and as there is room for beside the readers.
+
+    Invalid where more are asked for than there is room for, or the readers leave none.
+    """
+    room = MOST_AT_ONCE - readers
+    workers = min(records, spec.load.workers or min(needed, max(1, room)))
+    if workers <= room:
+        return workers
+    field = FieldError("load.workers", f"at most {room:,} beside {readers:,} readers")
+    if room < 1:
+        field = FieldError("stream.shards", f"at most {SHARDS_PER_READER * (MOST_AT_ONCE - 1):,}")
+    raise Invalid(
+        f"Writers and readers work all at once, in at most {MOST_AT_ONCE:,} Lambdas together; here {workers:,} for "
+        f"writers and {readers:,} for readers, one for every {SHARDS_PER_READER} shards.",
+        errors=[field],
+    )
 
 
 def _quota(spec: RunSpec, record_bytes: int) -> float:
@@ -157,33 +240,26 @@ def _packed(spec: RunSpec, record_bytes: int) -> float:
     return max(1.0, TARGET_BYTES / (record_bytes + MEAN_KEY_BYTES)) if spec.load.aggregated else 1.0
 
 
-def _cost(
-    spec: RunSpec,
-    conf: Settings,
-    records: int,
-    record_bytes: int,
-    seconds: float,
-    workers: int,
-    readers: int,
-    invocations: int,
-    transitions: int,
-) -> Cost:
-    busy_seconds = (workers + readers) * (seconds + 3) + CONTROL_SECONDS
-    calls = invocations + 12
+def _cost(spec: RunSpec, conf: Settings, work: _Work) -> Cost:
+    at_once, seconds = work.workers + work.readers, work.seconds
+    calls = work.invocations + 12
+    writers_saves, readers_saves = work.saves
+    checkpoints = writers_saves + readers_saves + work.invocations
+    opened = writers_saves + work.workers * work.invocations_each if isinstance(spec.load.source, S3Source) else 0
     return estimate_run(
         mode=spec.stream.mode,
         shards=spec.stream.shard_count,
-        records=records,
-        record_bytes=record_bytes + MEAN_KEY_BYTES,
+        records=work.records,
+        record_bytes=work.record_bytes + MEAN_KEY_BYTES,
         stream_seconds=seconds + _STREAM_OVERHEAD_SECONDS,
-        lambda_gb_seconds=busy_seconds * conf.worker_memory_mb / 1024,
+        lambda_gb_seconds=(at_once * (seconds + 3) + CONTROL_SECONDS) * conf.worker_memory_mb / 1024,
         lambda_requests=calls,
-        state_transitions=transitions,
-        user_records_per_record=_packed(spec, record_bytes),
-        table_writes=40 + math.ceil((workers + readers) * min(seconds, 3600)),
-        table_reads=20 + calls * 2,
-        bucket_puts=6 + math.ceil((workers + readers) * (1 + seconds / 20)),
-        bucket_gets=6 + calls,
+        state_transitions=work.transitions,
+        user_records_per_record=_packed(spec, work.record_bytes),
+        table_writes=40 + work.invocations + checkpoints + work.tells,
+        table_reads=20 + calls * 2 + writers_saves,
+        bucket_puts=6 + checkpoints,
+        bucket_gets=6 + calls + at_once + opened,
         metrics_requested=20 if "cloudwatch" in spec.analyses else 0,
         region=conf.region,
     )
@@ -195,35 +271,30 @@ def _payload_bytes(workers: int, readers: int) -> int:
     return 512 + sum(len(str(index)) + 1 for index in range(most)) + 96 * most
 
 
-def _warnings(asked: float, quota: float, rate: float, workers: int) -> tuple[str, ...]:
+def _rate_warnings(peak: float, quota: float, capacity: float, workers: int) -> tuple[str, ...]:
     told = []
-    if asked > quota:
+    if peak > quota:
         told.append(
-            f"{asked:,.0f} records/s is more than the {quota:,.0f} that the stream takes of these keys: expect "
+            f"{peak:,.0f} records/s is more than the {quota:,.0f} that the stream takes of these keys: expect "
             "throttling, which is retried and counted"
         )
-    if rate < min(asked, quota):
-        told.append(f"{workers} writers put about {rate:,.0f} records/s; the load would take more of them")
+    if capacity < min(peak, quota):
+        told.append(f"{workers} writers put about {capacity:,.0f} records/s; the load would take more of them")
     return tuple(told)
 
 
-def _size_warnings(spec: RunSpec, records: int, workers: int, readers: int) -> tuple[str, ...]:
-    told = []
-    if workers + readers > DEFAULT_CONCURRENCY:
-        told.append(
-            f"{workers:,} writers and {readers:,} readers are more than an account's default Lambda concurrency of "
-            f"{DEFAULT_CONCURRENCY:,}: without a higher quota, some wait for others"
-        )
-    if ledger_keys(spec, records, workers) is None and records > MAX_LEDGER_KEYS:
-        told.append(
-            f"about {records:,} lines may have as many keys; the accounting holds {MAX_LEDGER_KEYS:,} keys of all "
-            "writers together, and breaks where there are many more"
-        )
-    return tuple(told)
+def _key_warnings(spec: RunSpec, work: _Work) -> tuple[str, ...]:
+    if ledger_keys(spec, work.records, work.workers) is not None or work.records <= MAX_LEDGER_KEYS:
+        return ()
+    told = (
+        f"about {work.records:,} lines may have as many keys; the accounting holds {MAX_LEDGER_KEYS:,} keys of all "
+        "writers together, and breaks where there are many more"
+    )
+    return (told,)
 
 
-def _refuse_keys(spec: RunSpec, records: int, workers: int) -> None:
-    held = ledger_keys(spec, records, workers) or 0
+def _refuse_keys(spec: RunSpec, work: _Work) -> None:
+    held = ledger_keys(spec, work.records, work.workers) or 0
     if held > MAX_LEDGER_KEYS:
         told = f"at most {MAX_LEDGER_KEYS:,} keys of all writers together, here {held:,}"
         raise Invalid(

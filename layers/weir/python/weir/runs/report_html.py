@@ -120,7 +120,7 @@ def _tiles(r: Report) -> str:
         _tile("p99 latency", milliseconds(r.latency.p99_ms) if r.latency else None),
         _tile("accepted a second", f"{rate.value:,.0f}" if rate and isinstance(rate.value, int | float) else None),
         _tile("throttled, sent again", a.throttled),
-        _tile("cost of this run", _money(r.costs.run.usd) if r.costs.run else None),
+        _tile("cost of this run", _total(r.costs.run) if r.costs.run else None),
         _tile("resources left behind", left, bad=bool(left)),
     ]
     return f'<div class="tiles">{"".join(tiles)}</div>'
@@ -260,6 +260,10 @@ def _cost_table(cost: CostOut, title: str) -> str:
     total = "At least, in all" if cost.missing else "In all"
     rows.append((total, "", "", _money(cost.usd)))
     return _table(_heads(title, "#Quantity", "Price", "#Cost"), rows, [""] * len(cost.lines) + ["total"])
+
+
+def _total(cost: CostOut) -> str:
+    return f"at least {_money(cost.usd)}" if cost.missing else _money(cost.usd)
 
 
 def _quantities(cost: CostOut) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from weir.runs.bucket import measurement_key
+from weir.runs.creating import KNOWN_WITHIN, make_stream, may_still_come
 from weir.runs.measuring import StreamFacts, measure
 from weir.runs.models import RUN_ID, Failure, Run, RunSpec, Status
 from weir.runs.planner import make_plan
@@ -25,25 +26,14 @@ from weir.runtime.field_errors import invalid
 from weir.streams import tags as stream_tags
 from weir.streams.assertions import check_stream
 from weir.streams.errors import StreamBusy, StreamNotFound
-from weir.streams.lifecycle import create_stream, describe_stream
+from weir.streams.lifecycle import describe_stream
 from weir.streams.models import Stream, StreamSpec
 
 ACTIVE_WITHIN = timedelta(minutes=10)
 DELETED_WITHIN = timedelta(minutes=10)
-CREATED_WITHIN = timedelta(minutes=1)
-"""How long a CreateStream that nobody waits for any more may still take effect: its call's time-outs and tries."""
-
-GIVEN_UP = frozenset({"Stopped", "TimedOut", "States.Timeout"})
-"""Errors that tell nothing of the function that was running: it may still run."""
-
-KNOWN_WITHIN = timedelta(seconds=30)
-"""How long Kinesis may not know a stream that it has just made."""
 
 WHOLE_RUN = "Run"
 """Step of a failure that was not told by a state: the execution was stopped, or ran out of time."""
-
-DIRECT_OWNER = "states:start-execution"
-"""Owner of a run that was started on the state machine itself, where no caller was verified."""
 
 Answer = dict[str, Any]
 
@@ -99,7 +89,7 @@ def _counted(number: int, what: str) -> str:
 
 def _stored(run_id: str, spec: RunSpec, execution_arn: str, wires: Wiring) -> Run:
     """The run as stored by whoever started it, or stored now where the machine was started directly."""
-    run = new_run(run_id, spec, DIRECT_OWNER, wires, execution_arn)
+    run = new_run(run_id, spec, None, wires, execution_arn)
     try:
         wires.table.create(run)
     except RunExists:
@@ -130,14 +120,7 @@ def _stream_spec(run: Run) -> StreamSpec:
 def create(run_id: str, wires: Wiring) -> Answer:
     """Create the run's stream, tagged from its first moment; adopt it where an earlier try made it."""
     run = _head(run_id, wires)
-    if run.failure is not None or run.status is Status.CLOSED:
-        raise Conflict(f"Run {run_id} has come to its end: no stream is made for it any more.")
-    # Anew: how long Kinesis may not know the stream counts from the last try that may have made it.
-    wires.table.begin_step(run_id, "CreateStream", wires.clock.now(), anew=True)
-    spec = _stream_spec(run)
-    stream = create_stream(
-        wires.kinesis, spec, owner=run.owner, run_id=run_id, clock=wires.clock, account=wires.account
-    )
+    stream = make_stream(run, _stream_spec(run), wires)
     wires.table.end_step(
         run_id, "CreateStream", wires.clock.now(), f"{stream.mode}, {_counted(run.spec.stream.shard_count, 'shard')}"
     )
@@ -161,7 +144,7 @@ def active(run_id: str, wires: Wiring) -> Answer:
         if since > ACTIVE_WITHIN:
             raise Timeout(f"The stream is {stream.status} after {since.total_seconds():,.0f} s.")
         return {"ready": False}
-    own_tags = stream_tags.managed_tags(run.owner, run_id, run.expires_at)
+    own_tags = stream_tags.managed_tags(run.owner_tag, run_id, run.expires_at)
     del own_tags[stream_tags.EXPIRES_AT]  # it counts from when the stream was made, not the run
     differences = check_stream(_stream_spec(run), stream, own_tags)
     if stream.expires_at is None:
@@ -284,7 +267,7 @@ def deleted(run_id: str, wires: Wiring) -> Answer:
     except StreamNotFound:
         if run is None:
             return {"gone": True}
-        if _may_still_come(run, wires):
+        if may_still_come(run, wires):
             return {"gone": False}
         wires.table.end_step(run_id, "DeleteStream", wires.clock.now(), "gone")
         return {"gone": True}
@@ -299,31 +282,13 @@ def deleted(run_id: str, wires: Wiring) -> Answer:
     return {"gone": False}
 
 
-def _may_still_come(run: Run, wires: Wiring) -> bool:
-    """Whether a stream that Kinesis does not know may yet be there, or be made.
-
-    Kinesis may not know for a while what it has just made; and a CreateStream that was given up, not answered, may take
-    effect as long as its function runs.
-    """
-    if run.stream_seen:
-        return False
-    steps = {step.name: step for step in run.steps}
-    if "CreateStream" in steps and _since(run, "CreateStream", wires) < KNOWN_WITHIN:
-        return True
-    if run.failure is None or run.failure.error not in GIVEN_UP:
-        return False
-    if "CreateStream" in steps and steps["CreateStream"].ended_at is not None:
-        return False
-    return _since(run, "DeleteStream", wires) < CREATED_WITHIN
-
-
 def stream_left(run: Run | None, run_id: str, wires: Wiring) -> int | None:
-    """How many streams of the run are there: 0 or 1; None where AWS would not say."""
+    """How many streams of the run are there: 0 or 1; None where AWS would not say, or one may still be made."""
     name = run.stream_name if run is not None else wires.stream_name(run_id)
     try:
         tags = wires.kinesis.tags(name)
     except StreamNotFound:
-        return 0
+        return None if run is not None and may_still_come(run, wires) else 0
     except WeirError:
         return None
     return int(tags.get(stream_tags.RUN_ID) == run_id)
@@ -351,14 +316,14 @@ def failed(raised: Mapping[str, Any]) -> Failure:
 
 
 def located(failure: Failure, run_id: str, wires: Wiring) -> Failure:
-    """A failure of the run as a whole as one of the step that was under way: the first that began and did not end.
+    """A failure of the run as a whole as one of the step that was under way: the first that began and was not done.
 
     Where all had ended and the stream was gone, it is the close, which could not even tell that it began.
     """
     if failure.step != WHOLE_RUN:
         return failure
     steps = wires.table.get(run_id).steps
-    under_way = [step.name for step in steps if step.ended_at is None]
+    under_way = [step.name for step in steps if step.status != "DONE"]
     if not under_way and any(step.name == "DeleteStream" for step in steps):
         under_way = ["Close"]
     return failure.model_copy(update={"step": under_way[0]}) if under_way else failure

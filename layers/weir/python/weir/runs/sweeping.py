@@ -9,7 +9,7 @@ from datetime import timedelta
 from random import Random
 from typing import Any
 
-from weir.runs.models import Status
+from weir.runs.models import NEVER_STARTED, Status
 from weir.runs.wiring import Wiring
 from weir.runtime.errors import NotFound, WeirError
 from weir.runtime.observability import logger
@@ -20,7 +20,6 @@ SECONDS_BETWEEN_CALLS = 0.2
 """Kinesis takes five tag calls a second, of a whole account."""
 
 ORPHANED_AFTER = timedelta(minutes=5)
-NEVER_STARTED = "NEVER_STARTED"
 
 
 @dataclass(slots=True)

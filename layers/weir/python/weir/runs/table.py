@@ -4,10 +4,12 @@ Access patterns
 ---------------
 - one run, with its slices and readers      Query  pk = RUN#<id>                          (sk RUN, SLICE#n, READER#n)
 - runs, newest first, paged                 Query  index ``listing``  list = RUNS         (at = created#id)
+- a user's runs, newest first, paged        Query  index ``owned``    owner = <user id>  (sparse: not of nobody's runs)
 - runs that are not closed                  Query  index ``open``     open = OPEN         (sparse: removed at the close)
 
 Races: a run is created by one conditional put; a slice or reader is taken over by raising its ``version``, and its
-holder writes only while it is still the holder; a run is closed once. Items carry ``schema`` and a TTL.
+holder writes only while it is still the holder; a run is closed once; its stream is made only after a write that a
+failed or closed run refuses. Items carry ``schema`` and a TTL. How often workers may write and read: ``partition.py``.
 """
 
 import json
@@ -18,7 +20,6 @@ from typing import Any
 
 from weir.runs.items import (
     KEPT,
-    SCHEMA,
     Part,
     PartState,
     document,
@@ -32,6 +33,7 @@ from weir.runs.items import (
     worked,
 )
 from weir.runs.models import Failure, Run, RunPlan, RunSummary, Status, Verdict
+from weir.runs.shapes import SCHEMA
 from weir.runtime import aws
 from weir.runtime.clock import Clock, parse_rfc3339, rfc3339
 from weir.runtime.errors import Conflict, NotFound, WeirError
@@ -107,13 +109,16 @@ class RunsTable:
     def _lives(self, item: Mapping[str, Any]) -> bool:
         return int(item["ttl"]["N"]) >= self._clock.epoch()
 
-    def page(self, limit: int, after: dict[str, str] | None) -> tuple[list[RunSummary], dict[str, str] | None]:
-        """Runs newest first, and where to go on (None at the end)."""
+    def page(
+        self, limit: int, after: dict[str, str] | None, owner: str | None = None
+    ) -> tuple[list[RunSummary], dict[str, str] | None]:
+        """Runs newest first, one owner's or all, and where to go on (None at the end)."""
+        index, attribute, value = ("listing", "list", "RUNS") if owner is None else ("owned", "owner", owner)
         query: dict[str, Any] = {
-            "IndexName": "listing",
-            "KeyConditionExpression": "#list = :runs",
-            "ExpressionAttributeNames": {"#list": "list"},
-            "ExpressionAttributeValues": {":runs": {"S": "RUNS"}},
+            "IndexName": index,
+            "KeyConditionExpression": "#of = :value",
+            "ExpressionAttributeNames": {"#of": attribute},
+            "ExpressionAttributeValues": {":value": {"S": value}},
             "ScanIndexForward": False,
             "Limit": limit,
         }
@@ -161,10 +166,40 @@ class RunsTable:
         """Kinesis has shown the run's stream: from now on, that it does not know it means that it is gone."""
         self._update(run_id, "SET stream_seen = :yes", {":yes": {"BOOL": True}})
 
-    def begin_step(self, run_id: str, name: str, at: datetime, *, anew: bool = False) -> None:
-        """A step has begun; the first time counts, for a step may be tried again, unless it is said to begin anew."""
+    def begin_step(self, run_id: str, name: str, at: datetime, *, anew: bool = False) -> bool:
+        """A step has begun; the first time counts, for a step may be tried again, unless it is said to begin anew.
+
+        False where the run is closed, and then nothing changes.
+        """
         began = ":at" if anew else "if_not_exists(began.#step, :at)"
-        self._update(run_id, f"SET began.#step = {began}", {":at": {"S": rfc3339(at)}}, {"#step": name})
+        return self._update(run_id, f"SET began.#step = {began}", {":at": {"S": rfc3339(at)}}, {"#step": name})
+
+    def announce_create(self, run_id: str, at: datetime) -> bool:
+        """CreateStream is about to be sent: the step begins anew, and what became of an earlier try is forgotten.
+
+        False where it must not be sent any more, for the run has failed or is closed, or its stream was there already.
+        """
+        return self._update(
+            run_id,
+            "SET began.#step = :at REMOVE ended.#step",
+            {":at": {"S": rfc3339(at)}},
+            {"#step": "CreateStream"},
+            only="attribute_not_exists(failure) AND attribute_not_exists(stream_seen)",
+        )
+
+    def withdraw_create(self, run_id: str, announced_at: datetime, at: datetime, detail: str) -> bool:
+        """Who announced CreateStream at ``announced_at`` has failed, and sends nothing more: the step has ended.
+
+        False where it was announced again since, or the run is closed: then nothing changes.
+        """
+        ended = json.dumps({"ended_at": rfc3339(at), "detail": detail, "failed": True})
+        return self._update(
+            run_id,
+            "SET ended.#step = :ended",
+            {":ended": {"S": ended}, ":announced": {"S": rfc3339(announced_at)}},
+            {"#step": "CreateStream"},
+            only="began.#step = :announced",
+        )
 
     def end_step(self, run_id: str, name: str, at: datetime, detail: str | None = None) -> None:
         """A step has ended; the last time counts."""
@@ -287,11 +322,14 @@ class RunsTable:
                 raise TakenOver(f"{part.title()} {claim.index} of the run is held by another worker.") from error
             raise _failed(error, f"telling how {part.lower()} {claim.index} stands") from error
 
-    def parts(self, run_id: str, part: Part) -> list[PartState]:
-        """All slices or readers of a run that have begun, by index; strongly consistent, over all pages."""
-        return [part_of(item) for item in self._query(run_id, prefix=f"{part}#")]
+    def parts(self, run_id: str, part: Part, *, consistent: bool = True) -> list[PartState]:
+        """All slices or readers of a run that have begun, by index, over all pages.
 
-    def _query(self, run_id: str, prefix: str | None = None) -> Iterator[dict[str, Any]]:
+        ``consistent`` False may answer what was so a moment ago, for half the read units.
+        """
+        return [part_of(item) for item in self._query(run_id, prefix=f"{part}#", consistent=consistent)]
+
+    def _query(self, run_id: str, prefix: str | None = None, *, consistent: bool = True) -> Iterator[dict[str, Any]]:
         condition, values = "pk = :pk", {":pk": {"S": f"RUN#{run_id}"}}
         if prefix is not None:
             condition, values = f"{condition} AND begins_with(sk, :sk)", {**values, ":sk": {"S": prefix}}
@@ -299,7 +337,7 @@ class RunsTable:
             TableName=self._name,
             KeyConditionExpression=condition,
             ExpressionAttributeValues=values,
-            ConsistentRead=True,
+            ConsistentRead=consistent,
         )
         try:
             for page in pages:
@@ -308,15 +346,25 @@ class RunsTable:
             raise _failed(error, "reading the run") from error
 
     def _update(
-        self, run_id: str, changes: str, values: Mapping[str, Any], names: Mapping[str, str] | None = None
+        self,
+        run_id: str,
+        changes: str,
+        values: Mapping[str, Any],
+        names: Mapping[str, str] | None = None,
+        *,
+        only: str | None = None,
     ) -> bool:
-        """Change a run that is not closed; False where it is, for what is closed stays as it was judged."""
+        """Change a run that is not closed, and only on the condition that is given; False where nothing was changed.
+
+        What is closed stays as it was judged.
+        """
+        condition = "attribute_exists(pk) AND #status <> :closed"
         try:
             self._client.update_item(
                 TableName=self._name,
                 Key=key(run_id, "RUN"),
                 UpdateExpression=changes,
-                ConditionExpression="attribute_exists(pk) AND #status <> :closed",
+                ConditionExpression=condition if only is None else f"{condition} AND {only}",
                 ExpressionAttributeNames={"#status": "status", **(names or {})},
                 ExpressionAttributeValues={":closed": {"S": Status.CLOSED}, **values},
             )

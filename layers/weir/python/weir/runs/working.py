@@ -3,16 +3,17 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import cache
 from random import Random
 from typing import Any
 
+from weir.runs.creating import KNOWN_WITHIN
 from weir.runs.envelope import HEADER_BYTES
 from weir.runs.models import InlineSource, Run, Status
-from weir.runs.planner import spans
+from weir.runs.planner import Span, spans
 from weir.runs.reading import Reading
 from weir.runs.source import Generated, Inline, Lines, Source
 from weir.runs.starting import RunClosed
-from weir.runs.steps import KNOWN_WITHIN
 from weir.runs.table import RunNotFound
 from weir.runs.wiring import Wiring
 from weir.runs.writer import SliceWriter, pace_of
@@ -31,14 +32,19 @@ READING_SLACK = timedelta(minutes=10)
 
 
 def write_slice(run_id: str, index: int, seconds_left: float, wires: Wiring) -> dict[str, Any]:
-    """Write slice ``index`` for as long as this invocation may; ``{"done": bool, "wait": seconds}``."""
+    """Write slice ``index`` for as long as this invocation may; ``{"done": bool, "wait": seconds}``.
+
+    Done, too, where the run has failed: nobody needs the rest, and the machine waits for its writers.
+    """
     run = _running(run_id, wires)
-    source, first = _source(run, index, wires)
+    if run.failure is not None:
+        return {"done": True, "wait": 0}
+    source, span = _source(run, index, wires)
     writer = SliceWriter(
         run=run,
         index=index,
         source=source,
-        first_position=first,
+        span=span,
         producer=_producer(run, wires),
         table=wires.table,
         bucket=wires.bucket,
@@ -99,29 +105,32 @@ def _running(run_id: str, wires: Wiring) -> Run:
     return run
 
 
-def _source(run: Run, index: int, wires: Wiring) -> tuple[Source, int]:
+def _source(run: Run, index: int, wires: Wiring) -> tuple[Source, Span]:
     load, workers = run.spec.load, run.plan.workers if run.plan else 1
     if load.source is None:
         span = spans(load.records or 0, workers)[index]
-        return Generated(span, load.bytes - HEADER_BYTES, load.keys), span.start
+        return Generated(span, load.bytes - HEADER_BYTES, load.keys), span
     if isinstance(load.source, InlineSource):
         span = spans(len(load.source.lines), workers)[index]
-        return Inline(span, load.source, load.keys), span.start
+        return Inline(span, load.source, load.keys), span
     key = load.source.key
     # The size that was planned with: were the object replaced since, the slices would no longer fit together.
     span = spans((run.plan.source_bytes if run.plan else None) or 0, workers)[index]
-    return Lines(span, lambda offset: wires.bucket.open_at(key, offset), load.source.key_field, load.keys), span.start
+    return Lines(span, lambda offset: wires.bucket.open_at(key, offset), load.source.key_field, load.keys), span
 
 
-def _producer(run: Run, wires: Wiring) -> Callable[[], Producer]:
-    def make() -> Producer:
-        shards = ShardMap(wires.kinesis.shards(run.stream_name))
+def _producer(run: Run, wires: Wiring) -> Callable[[float, int], Producer]:
+    @cache
+    def shard_map() -> ShardMap:
+        return ShardMap(wires.kinesis.shards(run.stream_name))
+
+    def make(elapsed: float, drawn: int) -> Producer:
         client = aws.client("kinesis", attempts=1, validate=False)
         return Producer(
             PutAdapter(client, run.stream_name),
-            shards,
+            shard_map(),
             wires.clock,
-            pace=pace_of(run.spec.load, run.plan.workers if run.plan else 1),
+            pace=pace_of(run.spec.load, run.plan.workers if run.plan else 1, elapsed, drawn),
             ordered=run.spec.slo.ordered,
             aggregate=run.spec.load.aggregated,
             concurrency=WRITER_THREADS,

@@ -5,29 +5,33 @@ given up), so a checkpoint is one position and the counts up to it. A writer tha
 the records since the checkpoint again: duplicates, which are counted, never losses.
 """
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
 from weir.runs.bucket import RunsBucket, part_key
 from weir.runs.envelope import run_tag, seal
-from weir.runs.models import Load, Run
+from weir.runs.models import Load, Run, Status
+from weir.runs.partition import most_shards_told, tell_seconds, watch_seconds
+from weir.runs.planner import Span
 from weir.runs.source import Source
 from weir.runs.table import Claim, RunsTable
 from weir.runtime.clock import Clock
 from weir.runtime.errors import NotFound, TooManyRequests, Unavailable, UpstreamFailed, WeirError
 from weir.runtime.observability import logger
 from weir.streams.entries import Accepted, Entry, PutTally, Rejected
-from weir.streams.pacing import AsFastAsPossible, Burst, Pace, Rate
+from weir.streams.pacing import (
+    SHARD_BYTES_PER_SECOND,
+    SHARD_RECORDS_PER_SECOND,
+    AsFastAsPossible,
+    Burst,
+    Pace,
+    Rate,
+)
 from weir.streams.producer import Producer
 
 SEGMENT_SECONDS = 20.0
 """From one checkpoint to the next: what a crash makes a writer send again."""
-
-TELL_SECONDS = 1.0
-MOST_SHARDS_TOLD = 1_000
-"""An item of DynamoDB holds 400 KB: of more shards the sums are in the checkpoint alone, and readers wait it out."""
 
 _NOT_COUNTS = frozenset({"position", "finished", "produced", "rejected"})
 GIVE_UP_SECONDS = 60.0
@@ -88,11 +92,11 @@ class SliceState:
         for code, count in tally.errors.items():
             self.errors[code] = self.errors.get(code, 0) + count
 
-    def counts(self) -> dict[str, Any]:
-        """What the table keeps of it: everything but the keys."""
+    def counts(self, most_shards: int | None = None) -> dict[str, Any]:
+        """What the table keeps of it: no keys, and shards only where so many may be told, and there are no more."""
         kept = {name: value for name, value in self.to_dict().items() if name not in _NOT_COUNTS}
         kept["rejected"] = kept.pop("refused")
-        if len(self.shards) > MOST_SHARDS_TOLD:
+        if most_shards is None or len(self.shards) > most_shards:
             del kept["shards"]
         return kept
 
@@ -108,19 +112,26 @@ class SliceState:
 
 @dataclass(frozen=True, slots=True)
 class SliceWriter:
-    """Everything that writing one slice needs. ``producer`` makes the producer of this invocation."""
+    """Everything that writing one slice needs.
+
+    ``producer`` makes the producer of a segment that begins so many seconds after the slice did, and so many records.
+    ``span`` holds the positions of the slice's records: one that is at its end, or behind it, has none left.
+    """
 
     run: Run
     index: int
     source: Source
-    first_position: int
-    producer: Callable[[], Producer]
+    span: Span
+    producer: Callable[[float, int], Producer]
     table: RunsTable
     bucket: RunsBucket
     clock: Clock
 
     def write(self, until: float) -> bool:
-        """Write until the slice's end, or about the monotonic second ``until``; True where the slice is finished.
+        """Write until the slice's end, about the monotonic second ``until``, or the run's end.
+
+        True where there is nothing more to write: the slice is finished, or the run has failed or is closed, which a
+        writer looks up every 20 s, more rarely where the spec is long and writers are many (``watch_seconds``).
 
         Raises
         ------
@@ -136,12 +147,16 @@ class SliceWriter:
         state = self._resume(claim)
         if state.began_at is None:
             state.began_at = self.clock.epoch()
+        if state.finished and claim.checkpoint:
+            # All was written and saved, but it may be that nobody was told so: its writer died, or AWS failed.
+            self._checkpoint(claim, state)
         busy_before = state.busy_seconds
-        producer = self.producer()
         stop_drawing = until - GIVE_UP_SECONDS
-        segment_seconds = segment_of(self.run.spec.load)
+        looked_at, every = began, watch_seconds(self.run)
         while not state.finished:
-            segment_end = min(stop_drawing, self.clock.monotonic() + segment_seconds)
+            # Records are due from the slice's begin on: neither a segment nor an invocation begins a rate anew.
+            producer = self.producer(max(0.0, self.clock.epoch() - state.began_at), sum(state.produced.values()))
+            segment_end = min(stop_drawing, self.clock.monotonic() + SEGMENT_SECONDS)
             tally, unreadable = self._segment(producer, state, claim, segment_end, until)
             state.ended_at = self.clock.epoch()
             state.busy_seconds = busy_before + self.clock.monotonic() - began
@@ -151,11 +166,23 @@ class SliceWriter:
                 raise unreadable
             if self.clock.monotonic() >= stop_drawing:
                 break
+            if not state.finished and self.clock.monotonic() - looked_at >= every:
+                looked_at = self.clock.monotonic()
+                if self._run_is_over():
+                    return True
         return state.finished
+
+    def _run_is_over(self) -> bool:
+        try:
+            run = self.table.head(self.run.run_id)
+        except (TooManyRequests, Unavailable) as error:
+            logger().warning("whether the run goes on was not looked up: %s", error)
+            return False
+        return run is None or run.failure is not None or run.status is Status.CLOSED
 
     def _resume(self, claim: Claim) -> SliceState:
         if claim.checkpoint == 0:
-            return SliceState(position=self.first_position)
+            return SliceState(position=self.span.start)
         kept = self.bucket.load(part_key(self.run.run_id, "SLICE", self.index, claim.checkpoint))
         return SliceState.from_dict(kept)
 
@@ -163,13 +190,12 @@ class SliceWriter:
         self, producer: Producer, state: SliceState, claim: Claim, segment_end: float, give_up: float
     ) -> tuple[PutTally, WeirError | None]:
         before = state.counts()
-        # Per shard, only a checkpoint tells: for a thousand shards it is 50 KB, too much for every second.
-        before.pop("shards", None)
+        every = tell_seconds(self.run)
         told = {"at": self.clock.monotonic(), "accepted": state.accepted}
 
         def on_accepted(batch: Sequence[Accepted]) -> None:
             told["accepted"] += len(batch)
-            if self.clock.monotonic() - told["at"] >= TELL_SECONDS:
+            if self.clock.monotonic() - told["at"] >= every:
                 told["at"] = self.clock.monotonic()
                 self._tell(claim, {**before, "accepted": told["accepted"]})
 
@@ -179,7 +205,9 @@ class SliceWriter:
 
         unreadable: list[WeirError] = []
         tally = producer.run(
-            self._entries(state, segment_end, unreadable.append),
+            self._entries(state, unreadable.append),
+            # By time, not by the next record: that may be due in minutes.
+            enough=lambda: state.finished or self.clock.monotonic() >= segment_end,
             deadline=give_up,
             on_accepted=on_accepted,
             on_rejected=on_rejected,
@@ -187,21 +215,18 @@ class SliceWriter:
         state.add(tally)
         return tally, unreadable[0] if unreadable else None
 
-    def _entries(
-        self, state: SliceState, segment_end: float, on_unreadable: Callable[[WeirError], None]
-    ) -> Iterator[Entry]:
-        """Sealed records of one segment. A line that can't be used, or a source that AWS does not give on, ends it, so
-        that what came before is accounted for."""
+    def _entries(self, state: SliceState, on_unreadable: Callable[[WeirError], None]) -> Iterator[Entry]:
+        """Sealed records, from the checkpoint on. A line that can't be used, or a source that AWS does not give on,
+        ends them, so that what came before is accounted for."""
         tag, index, produced = run_tag(self.run.run_id), self.index, state.produced
-        epoch, monotonic = self.clock.epoch, self.clock.monotonic
+        epoch, end = self.clock.epoch, self.span.end
         try:
             for next_position, key, payload in self.source.read(state.position):
                 sequence = produced.get(key, 0)
                 produced[key] = sequence + 1
                 state.position = next_position
+                state.finished = next_position >= end
                 yield Entry(key, seal(tag, index, sequence, int(epoch() * 1_000_000), payload), None, sequence)
-                if monotonic() >= segment_end:
-                    return
             state.finished = True
         except WeirError as error:
             on_unreadable(error)
@@ -215,7 +240,9 @@ class SliceWriter:
 
     def _checkpoint(self, claim: Claim, state: SliceState) -> None:
         self.bucket.save(part_key(self.run.run_id, "SLICE", self.index, claim.version), state.to_dict())
-        self.table.tell(self.run.run_id, "SLICE", claim, state.counts(), saved=True, done=state.finished)
+        # By shard only at the end: readers need it then, and for a thousand shards it is 50 KB.
+        counts = state.counts(most_shards_told(self.run) if state.finished else None)
+        self.table.tell(self.run.run_id, "SLICE", claim, counts, saved=True, done=state.finished)
 
 
 def _refuse_broken(tally: PutTally) -> None:
@@ -226,19 +253,15 @@ def _refuse_broken(tally: PutTally) -> None:
         raise UpstreamFailed(f"AWS denies writing to the stream ({codes}).")
 
 
-def segment_of(load: Load) -> float:
-    """Seconds of a segment: about 20, and whole periods of a burst, whose phase begins anew with each segment."""
-    if load.burst is None:
-        return SEGMENT_SECONDS
-    return math.ceil(SEGMENT_SECONDS / load.burst.every_seconds) * load.burst.every_seconds
-
-
-def pace_of(load: Load, workers: int) -> Pace:
-    """One writer's pace: its share of the asked rate, or as fast as the shards take it."""
+def pace_of(load: Load, workers: int, elapsed: float = 0.0, drawn: int = 0) -> Pace:
+    """One writer's pace ``elapsed`` seconds and ``drawn`` records after it began: its share of the asked rate, or of
+    what shards take."""
     if load.rate is None:
-        return AsFastAsPossible()
+        return AsFastAsPossible(SHARD_RECORDS_PER_SECOND / workers, SHARD_BYTES_PER_SECOND / workers)
     burst = load.burst
     return Rate(
         load.rate / workers,
         None if burst is None else Burst(burst.every_seconds, burst.length_seconds, burst.factor),
+        into_s=elapsed,
+        drawn=drawn,
     )

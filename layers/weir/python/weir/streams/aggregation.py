@@ -128,7 +128,12 @@ class Aggregate:
         """The record's data. The caller keeps it below the stream's record size."""
         keys, hashes = map(_KEYS.__getitem__, self._heads), map(_HASHES.__getitem__, self._hashes)
         body = b"".join((*keys, *hashes, *self._pieces))
-        return MAGIC + body + md5(body, usedforsecurity=False).digest()
+        return b"".join((MAGIC, body, md5(body, usedforsecurity=False).digest()))
+
+    @property
+    def data_bytes(self) -> int:
+        """Bytes of the user records' data."""
+        return sum(map(len, self._pieces[3::4]))
 
 
 def aggregate(entries: Sequence[Entry]) -> bytes:

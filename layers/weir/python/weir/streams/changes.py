@@ -5,35 +5,37 @@ list of steps; the first is begun, the rest are told, and the same wish sent aga
 become. Nothing is remembered elsewhere: the stream itself says what is left to do.
 """
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 from weir.runtime.errors import FieldError, Invalid
 from weir.streams import tags as stream_tags
 from weir.streams.errors import StreamBusy, StreamNotFound
 from weir.streams.kinesis import BUSY_RETRY_SECONDS, Kinesis
-from weir.streams.lifecycle import describe_stream, not_managed
+from weir.streams.lifecycle import anybody, describe_stream, refuse_foreign
 from weir.streams.models import Encryption, Mode, PatchAnswer, Step, Stream, StreamPatch
 from weir.streams.resharding import legal_steps
 
 Settled = Literal["settled", "waiting", "gone", "foreign"]
 
 
-def patch_stream(kinesis: Kinesis, name: str, patch: StreamPatch) -> PatchAnswer:
+def patch_stream(
+    kinesis: Kinesis, name: str, patch: StreamPatch, *, owns: Callable[[str | None], bool] = anybody
+) -> PatchAnswer:
     """Begin the first step towards ``patch``; ``begun`` is None where the stream is already so.
 
     The stream in the answer is the one seen before the step.
 
     Raises
     ------
-    StreamNotFound, NotManaged
+    StreamNotFound, NotManaged, NotOwned
     StreamBusy
         It is not ACTIVE; try again after ``retry_after`` seconds.
     Invalid
         A shard count for a stream that is, and stays, ON_DEMAND.
     """
     stream = describe_stream(kinesis, name)
-    if not stream.managed:
-        raise not_managed(name)
+    refuse_foreign(stream.name, stream.tags, owns)
     steps = steps_to(stream, patch)
     if stream.status != "ACTIVE":
         raise StreamBusy(f"Stream {name!r} is {stream.status}; try again.", retry_after=BUSY_RETRY_SECONDS)

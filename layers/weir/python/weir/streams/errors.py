@@ -43,6 +43,12 @@ class NotManaged(Forbidden):
     slug, title = "not-managed", "Not a stream of Weir's"
 
 
+class NotOwned(Forbidden):
+    """Another user's stream: its owner and admins alone change it and read its records."""
+
+    slug, title = "not-owned", "Another user's stream"
+
+
 class ForceNotAllowed(Forbidden):
     """``force`` is for admins."""
 

@@ -1,17 +1,23 @@
 """GetRecords, lean: the adapter that readers read with.
 
 botocore signs, sends, times out, retries and classifies errors as ever; only the JSON of a good answer is read here,
-through botocore's own event. Walking the service model for each member of 10,000 records, and making a datetime of
-each arrival, is most of what a GetRecords call costs: 16 us of CPU a record with it, under 3 us without.
+through botocore's own event, by pydantic's parser: in one pass it reads the JSON, checks it and turns base64 into
+bytes, twice as fast as the standard library in two. Walking the service model for each member of 10,000 records, and
+making a datetime of each arrival, is most of what a GetRecords call costs: 16 us of CPU a record with it, under 2 us
+without.
 
 botocore's events: https://botocore.amazonaws.com/v1/documentation/api/latest/topics/events.html
 """
 
-import json
-from binascii import a2b_base64
-from functools import partial
+from functools import cache, partial
+from operator import itemgetter
 from threading import local
 from typing import Any, NamedTuple
+
+from pydantic_core import CoreConfig, SchemaValidator, ValidationError
+from pydantic_core import core_schema as schema
+
+from weir.runtime.errors import Unavailable
 
 
 class RawRecord(NamedTuple):
@@ -34,12 +40,39 @@ class RecordsAnswer(NamedTuple):
 
 _ours = local()  # .reading: whether this thread is in a call of a GetAdapter
 _record = partial(tuple.__new__, RawRecord)
+_members = itemgetter("SequenceNumber", "PartitionKey", "Data", "ApproximateArrivalTimestamp")
+
+
+@cache
+def _answers() -> SchemaValidator:
+    """The parser of answers, made on first use; what it refuses is not told, for it is somebody's data."""
+    field, optional = schema.typed_dict_field, schema.nullable_schema
+    record = schema.typed_dict_schema(
+        {
+            "SequenceNumber": field(schema.str_schema()),
+            "PartitionKey": field(schema.str_schema()),
+            "Data": field(schema.bytes_schema()),
+            "ApproximateArrivalTimestamp": field(schema.float_schema()),
+        },
+        config=CoreConfig(val_json_bytes="base64"),
+    )
+    answer = schema.typed_dict_schema(
+        {
+            "Records": field(schema.list_schema(record)),
+            "NextShardIterator": field(optional(schema.str_schema()), required=False),
+            "MillisBehindLatest": field(optional(schema.int_schema()), required=False),
+            "ChildShards": field(optional(schema.list_schema(schema.any_schema())), required=False),
+        }
+    )
+    # Sequence numbers never come again, and keys are many: pydantic's cache of strings would only be searched.
+    return SchemaValidator(answer, CoreConfig(cache_strings="none", hide_input_in_errors=True))
 
 
 class GetAdapter:
     """Reads with one client: ``adapter(iterator, limit) -> RecordsAnswer``. Thread-safe, as botocore's clients are.
 
-    Raises what botocore raises. https://docs.aws.amazon.com/kinesis/latest/APIReference/API_GetRecords.html
+    Raises what botocore raises, and Unavailable where an answer that says yes can't be read.
+    https://docs.aws.amazon.com/kinesis/latest/APIReference/API_GetRecords.html
     """
 
     def __init__(self, client: Any) -> None:
@@ -61,17 +94,10 @@ class GetAdapter:
 def _read_answer(response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: Any) -> None:
     if not getattr(_ours, "reading", False) or response_dict["status_code"] != 200:
         return
-    answer = json.loads(response_dict["body"])
-    answer["Records"] = [
-        _record(
-            (
-                item["SequenceNumber"],
-                item["PartitionKey"],
-                a2b_base64(item["Data"]),
-                float(item["ApproximateArrivalTimestamp"]),
-            )
-        )
-        for item in answer["Records"]
-    ]
+    try:
+        answer = _answers().validate_json(response_dict["body"])
+    except ValidationError as error:
+        raise Unavailable("Kinesis gave records in a form that can't be read.") from error
     customized_response_dict.update(answer)
+    customized_response_dict["Records"] = list(map(_record, map(_members, answer["Records"])))
     response_dict["body"] = b"{}"

@@ -17,6 +17,7 @@ from weir.streams.errors import (
     ForceNotAllowed,
     NotKnownYet,
     NotManaged,
+    NotOwned,
     StreamBusy,
     StreamExists,
     StreamNotFound,
@@ -80,26 +81,52 @@ def describe_stream(kinesis: Kinesis, name: str) -> Stream:
     return stream_of(kinesis.summary(name), kinesis.tags(name))
 
 
-def delete_stream(kinesis: Kinesis, name: str, *, force: bool = False, is_admin: bool = False) -> None:
+def anybody(_: str | None) -> bool:
+    """Whose a stream may be where it was not a person who asked: anybody's."""
+    return True
+
+
+def delete_stream(
+    kinesis: Kinesis,
+    name: str,
+    *,
+    force: bool = False,
+    is_admin: bool = False,
+    owns: Callable[[str | None], bool] = anybody,
+) -> None:
     """Begin to delete a stream and its consumers; done already where it is DELETING.
 
     The tags are read just before deleting. A stream that Weir did not make is deleted for an admin's ``force`` alone.
 
     Raises
     ------
-    StreamNotFound, NotManaged, ForceNotAllowed
+    StreamNotFound, NotManaged, NotOwned, ForceNotAllowed
     StreamBusy
         It is CREATING or UPDATING; try again after ``retry_after`` seconds.
     """
     if force and not is_admin:
         raise ForceNotAllowed("Only an admin may delete with force.")
-    if not stream_tags.is_managed(kinesis.tags(name)) and not force:
-        raise not_managed(name)
+    tags = kinesis.tags(name)
+    if not force:
+        refuse_foreign(name, tags, owns)
     try:
         kinesis.delete(name)
     except StreamBusy:
         if kinesis.summary(name)["StreamStatus"] != "DELETING":
             raise
+
+
+def refuse_foreign(name: str, tags: Mapping[str, str], owns: Callable[[str | None], bool]) -> None:
+    """NotManaged for a stream that Weir did not make, NotOwned for one that it made for somebody else."""
+    if not stream_tags.is_managed(tags):
+        raise not_managed(name)
+    if not owns(tags.get(stream_tags.OWNER)):
+        raise not_owned(name)
+
+
+def not_owned(name: str) -> NotOwned:
+    """The refusal to touch a stream of another user's."""
+    return NotOwned(f"Stream {name!r} is another user's: only its owner and admins may do this.")
 
 
 def not_managed(name: str) -> NotManaged:

@@ -6,7 +6,9 @@ more (an idle on-demand shard and some emulators give more), and goes back where
 throttling is met rarely instead of being the way to find the limit.
 
 *Rate* is an open loop: records are due by a schedule, whatever the stream answers, as real producers' records are.
-Throttling is then a result, not a signal to slow down.
+Throttling is then a result, not a signal to slow down. What was due while nobody sent, between two producers that
+follow the same schedule, is made up at twice the schedule's speed: an open loop catches up, but minutes of records sent
+at once, after a producer died, would be throttled until some had had all their tries.
 """
 
 from dataclasses import dataclass
@@ -19,6 +21,7 @@ _GROWTH = 1.5  # a second, while the shard takes everything
 _PROBE = 1.02  # a second, near the rate at which it throttled last
 _CUT = 0.7
 _LOWEST = 0.25  # of the quota
+_CATCH_UP = 2.0  # seconds of the schedule in each second, while it is behind
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,19 +34,27 @@ class Burst:
 
     def __post_init__(self) -> None:
         if not 0 < self.length_s <= self.every_s or self.factor <= 0:
-            raise ValueError("a burst needs 0 < length_s <= every_s and a factor above 0")
+            raise ValueError("a burst needs 0 < length_s <= every_s, and a factor above 0")
 
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """So many records a second over the whole stream, with an optional burst."""
+    """So many records a second over the whole stream, with an optional burst.
+
+    The schedule began ``into_s`` seconds ago, and ``drawn`` of its records were drawn since: so a producer goes on
+    where another ended.
+    """
 
     records_per_second: float
     burst: Burst | None = None
+    into_s: float = 0.0
+    drawn: int = 0
 
     def __post_init__(self) -> None:
         if not self.records_per_second > 0:
             raise ValueError("a rate is above 0 records a second")
+        if self.into_s < 0 or self.drawn < 0:
+            raise ValueError("a schedule goes on at a second, and after a record, not below 0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +78,23 @@ Pace = AsFastAsPossible | Rate
 
 
 class Schedule:
-    """When each record of a Rate is due, in seconds since the start; the n-th record counts from 1."""
+    """When each record of a Rate is due, in seconds from now on; the n-th record from now on counts from 1.
 
-    __slots__ = ("_burst_rate", "_every", "_period_records", "_quiet", "_quiet_records", "_rate")
+    Where the next record was due before now, it is due at once, and those behind it come at twice the schedule's speed
+    until the schedule is met.
+    """
+
+    __slots__ = (
+        "_burst_rate",
+        "_drawn",
+        "_every",
+        "_into",
+        "_next_at",
+        "_period_records",
+        "_quiet",
+        "_quiet_records",
+        "_rate",
+    )
 
     def __init__(self, rate: Rate) -> None:
         burst = rate.burst or Burst(1.0, 1.0, 1.0)
@@ -79,19 +104,32 @@ class Schedule:
         self._quiet = burst.every_s - burst.length_s
         self._quiet_records = self._rate * self._quiet
         self._period_records = self._quiet_records + self._burst_rate * burst.length_s
+        self._into = rate.into_s
+        self._drawn = rate.drawn
+        self._next_at = self._second_of(rate.drawn + 1)
 
     def due(self, elapsed: float) -> int:
-        """How many records are due ``elapsed`` seconds after the start."""
-        if elapsed <= 0:
+        """How many records are due ``elapsed`` seconds from now, of those that were not drawn before."""
+        if elapsed < 0:
             return 0
-        periods, into = divmod(elapsed, self._every)
+        second = min(self._into + elapsed, self._next_at + _CATCH_UP * elapsed)
+        due = int(self._records(second) + 1e-9)  # 0.1 s at 10 a second is one record, not 0.9999
+        return max(0, due - self._drawn)
+
+    def _records(self, since: float) -> float:
+        """Records of the schedule's first ``since`` seconds."""
+        periods, into = divmod(since, self._every)
         quiet = min(into, self._quiet)
-        due = periods * self._period_records + quiet * self._rate + (into - quiet) * self._burst_rate
-        return int(due + 1e-9)  # 0.1 s at 10 a second is one record, not 0.9999
+        return periods * self._period_records + quiet * self._rate + (into - quiet) * self._burst_rate
 
     def time_of(self, n: int) -> float:
-        """Seconds after the start at which record ``n`` is due: the inverse of ``due``."""
-        periods, into = divmod(float(n), self._period_records)
+        """Seconds from now at which record ``n`` is due, 0 where it is overdue: the inverse of ``due``."""
+        second = self._second_of(self._drawn + n)
+        return max(0.0, second - self._into, (second - self._next_at) / _CATCH_UP)
+
+    def _second_of(self, n: int) -> float:
+        """The schedule's second in which its record ``n`` is due."""
+        periods, into = divmod(n, self._period_records)
         quiet = min(into, self._quiet_records)
         return periods * self._every + quiet / self._rate + (into - quiet) / self._burst_rate
 

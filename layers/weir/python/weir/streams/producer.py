@@ -103,8 +103,12 @@ class Producer:
         deadline: float,
         on_accepted: Callable[[AcceptedBatch], None],
         on_rejected: Callable[[list[Rejected]], None],
+        enough: Callable[[], bool] = lambda: False,
     ) -> PutTally:
         """Put the entries until they end, or ``deadline`` (monotonic seconds) comes, or the stream is gone.
+
+        Nothing more is pulled once ``enough`` says so, which is asked before each pull and at least once a second: what
+        was pulled is settled, and the run ends as it does where the entries end.
 
         ``entries`` is pulled in the calling thread, and both callbacks are called there. Every entry that was pulled
         is reported to exactly one of them. At the deadline nothing more is pulled or sent; requests under way are
@@ -130,6 +134,7 @@ class Producer:
                 max_attempts=self._max_attempts,
                 rng=self._rng,
                 deadline=deadline,
+                enough=enough,
                 on_accepted=on_accepted,
                 on_rejected=on_rejected,
             ).execute()

@@ -16,7 +16,16 @@ _KNOWN_KEYS = 65_536
 
 
 class _Members(list[Entry]):
-    """The user entries of an aggregate, in its ``ref``; a type of its own, because a caller's ref may be a list."""
+    """The user entries of an aggregate, in its ``ref``; a type of its own, because a caller's ref may be a list.
+
+    ``data_bytes`` is the sum of their data: to add it up again when they are accepted would be another look at each.
+    """
+
+    __slots__ = ("data_bytes",)
+
+    def __init__(self, entries: list[Entry], data_bytes: int) -> None:
+        super().__init__(entries)
+        self.data_bytes = data_bytes
 
 
 class _Pack:
@@ -50,7 +59,7 @@ class _Pack:
         full = self._aggregate
         if full.entries:
             self._aggregate = Aggregate(self._target)
-            out.append(Entry(self._shard_id, full.to_bytes(), self._hash_key, _Members(full.entries)))
+            out.append(Entry(self._shard_id, full.to_bytes(), self._hash_key, _Members(full.entries, full.data_bytes)))
 
 
 def members(entry: Entry) -> list[Entry]:
@@ -63,6 +72,12 @@ def member_count(entry: Entry) -> int:
     """How many entries of the caller's this is."""
     ref = entry[3]
     return len(ref) if type(ref) is _Members else 1
+
+
+def member_bytes(entry: Entry) -> int:
+    """Bytes of data in the caller's entries that this is."""
+    ref = entry[3]
+    return ref.data_bytes if type(ref) is _Members else len(entry[1])
 
 
 class Packer:

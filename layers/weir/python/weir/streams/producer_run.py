@@ -12,7 +12,7 @@ from weir.streams.hashing import ShardMap
 from weir.streams.pacing import Pace, Rate, Schedule
 from weir.streams.producer_order import KeyOrder
 from weir.streams.producer_outbox import Again, Outbox
-from weir.streams.producer_packer import Packer, members
+from weir.streams.producer_packer import Packer, member_bytes, members
 from weir.streams.producer_requests import Answer, Requests, failure
 from weir.streams.producer_tally import Counts
 
@@ -60,6 +60,7 @@ class ProducerRun:
         max_attempts: int,
         rng: Random,
         deadline: float,
+        enough: Callable[[], bool],
         on_accepted: Callable[[AcceptedBatch], None],
         on_rejected: Callable[[list[Rejected]], None],
     ) -> None:
@@ -68,6 +69,7 @@ class ProducerRun:
         self._monotonic = clock.monotonic
         self._rng = rng
         self._deadline = deadline
+        self._enough = enough
         self._on_accepted = on_accepted
         self._on_rejected = on_rejected
         self._max_attempts = max_attempts
@@ -97,6 +99,7 @@ class ProducerRun:
             now = self._monotonic()
             if now >= self._deadline:
                 self._stop("deadline", _DEADLINE)
+            self._exhausted = self._exhausted or self._enough()
             moved = self._collect(0.0)
             moved |= self._wake(now)
             moved |= self._outbox.serve(now)
@@ -310,16 +313,17 @@ class ProducerRun:
             released = [entry for entry in map(self._order.accepted, accepted.entries) if entry is not None]
             self._outbox.add(released, self._monotonic())
         if self._packer is None:
-            self._report(accepted)
+            self._report(accepted, _data_bytes(accepted.entries))
             return
         for entry, shard_id, number, attempts in accepted:
             entries = members(entry)
             count = len(entries)
-            self._report(AcceptedBatch(entries, [shard_id] * count, [number] * count, [attempts] * count))
+            batch = AcceptedBatch(entries, [shard_id] * count, [number] * count, [attempts] * count)
+            self._report(batch, member_bytes(entry))
 
-    def _report(self, accepted: AcceptedBatch) -> None:
+    def _report(self, accepted: AcceptedBatch, data_bytes: int) -> None:
         self._unsettled -= len(accepted)
-        self._unsettled_bytes -= _data_bytes(accepted.entries)
+        self._unsettled_bytes -= data_bytes
         self._on_accepted(accepted)
 
     def _reject(self, items: list[Again]) -> None:

@@ -5,7 +5,7 @@ the tag calls of a whole account share five a second; only a yes is kept, so tha
 """
 
 import random
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from weir.runtime.clock import Clock
@@ -13,7 +13,7 @@ from weir.runtime.errors import FieldError, Invalid
 from weir.streams.entries import Accepted, Entry, Put, Rejected
 from weir.streams.hashing import ShardMap
 from weir.streams.kinesis import Kinesis
-from weir.streams.lifecycle import describe_stream, not_managed
+from weir.streams.lifecycle import anybody, describe_stream, not_owned, refuse_foreign
 from weir.streams.models import PutAnswer, PutRequest, RecordOutcome
 from weir.streams.pacing import AsFastAsPossible
 from weir.streams.producer import Producer
@@ -29,6 +29,7 @@ class Target:
 
     shard_map: ShardMap
     max_record_bytes: int
+    owner: str | None = None
 
 
 class Targets:
@@ -40,15 +41,19 @@ class Targets:
         self._kept_seconds = kept_seconds
         self._known: dict[str, tuple[float, Target]] = {}
 
-    def get(self, name: str) -> Target:
-        """The stream ``name``, looked at within the last seconds. StreamNotFound; NotManaged where it is not ours."""
+    def get(self, name: str, owns: Callable[[str | None], bool] = anybody) -> Target:
+        """The stream ``name``, looked at within the last seconds.
+
+        StreamNotFound; NotManaged where it is not Weir's, NotOwned where ``owns`` does not take its owner.
+        """
         until, target = self._known.get(name, (0.0, None))
         if target is not None and self._clock.monotonic() < until:
+            if not owns(target.owner):
+                raise not_owned(name)
             return target
         stream = describe_stream(self._kinesis, name)
-        if not stream.managed:
-            raise not_managed(name)
-        target = Target(ShardMap(self._kinesis.shards(name)), stream.max_record_bytes)
+        refuse_foreign(name, stream.tags, owns)
+        target = Target(ShardMap(self._kinesis.shards(name)), stream.max_record_bytes, stream.owner)
         self._known[name] = (self._clock.monotonic() + self._kept_seconds, target)
         return target
 
