@@ -10,10 +10,11 @@ PYTEST := $(PY) -m pytest -q
 timed = @start=$$(date +%s); $(2) || exit 1; echo "-- $(1): $$(( $$(date +%s) - start )) s"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down demo test check unit contract faults integration bench openapi deploy test-aws lock clean
+.PHONY: help setup up down demo test check unit contract faults integration bench openapi deploy admin-password \
+  migrate test-aws lock clean
 
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' Makefile
 
 setup: $(READY) ## make .venv with everything that development needs
 
@@ -58,6 +59,12 @@ deploy: $(TOOLS) ## put the stack on a real account: make deploy STAGE=dev|prod
 	@$(PY) -m local.open_routes template.yaml
 	@$(SAM) build
 	@$(SAM) deploy --config-env $(STAGE)
+
+admin-password: $(READY) ## tell the first admin's user name and first password: make admin-password STAGE=local|dev|prod
+	@$(PY) -m local.admin_password $(STAGE)
+
+migrate: $(READY) ## take a table to a schema, in place: make migrate TABLE=identity|runs TO=2 STAGE=local|dev|prod [DRY_RUN=1]
+	@PYTHONPATH=layers/weir/python $(PY) -m local.migrate "$(TABLE)" "$(TO)" "$(STAGE)" $(if $(DRY_RUN),--dry-run)
 
 test-aws: $(READY) ## the integration tests against a deployed stage; says what it costs, and asks
 	@$(PY) -m local.account $(STAGE)

@@ -2,11 +2,12 @@
 # SAM runs `make --makefile build.mk build-<LogicalId>` in a copy of the CodeUri or ContentUri, with ARTIFACTS_DIR set.
 # No container and no matching interpreter is needed: uv picks wheels for the target, and the target is data.
 #   WEIR_BUILD_PYTHON    minor version that the artefacts run on        (3.13: the cloud)
-#   WEIR_BUILD_PLATFORM  uv platform of the wheels, empty for this host (aarch64-manylinux2014: Lambda on Graviton)
+#   WEIR_BUILD_PLATFORM  uv platform of the wheels, empty for this host (aarch64-manylinux_2_28: Lambda on Graviton)
 #   WEIR_BUILD_COMPILER  interpreter of that version, to compile with   (looked for on this machine)
+# The wheels of argon2 and cryptography need glibc 2.28: Lambda's python3.12 and later have it, its python3.11 has not.
 REPOSITORY := $(patsubst %/,%,$(dir $(abspath $(lastword $(MAKEFILE_LIST)))))
 WEIR_BUILD_PYTHON ?= 3.13
-WEIR_BUILD_PLATFORM ?= aarch64-manylinux2014
+WEIR_BUILD_PLATFORM ?= aarch64-manylinux_2_28
 UV := $(firstword $(wildcard $(REPOSITORY)/.venv/bin/uv) uv)
 
 # Lambda's file systems are read-only, so what is not compiled here is compiled at every cold start. Bytecode belongs to

@@ -2,7 +2,8 @@
 
 What is answered with 429, 502, 503 or 504, or with 409 and ``Retry-After``, is asked again after the time that the
 answer names, or else after a random time that doubles (full jitter). So is what met a lost connection: reads do no harm
-twice, and creating POSTs carry an ``Idempotency-Key``.
+twice, and creating POSTs carry an ``Idempotency-Key``. Only a refresh of the session is sent once: its token is good
+once, and who comes with it again is taken for a thief.
 """
 
 import json
@@ -10,11 +11,14 @@ import random
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+from itertools import islice
 from typing import Any
 from urllib.parse import quote
 
 import httpx
 
+from client.signing import AnswerLost, Refused, Signer
 from client.target import Target
 
 __all__ = ["Api", "ApiError", "Unreachable", "UploadFailed"]
@@ -34,6 +38,7 @@ _NEXT_STEPS = {
     "source-unreadable": "Correct that line and start again.",
 }
 _NEXT_STEPS_BY_STATUS = {
+    401: "`weir login` logs in; WEIR_API_KEY may hold an API key instead.",
     403: "Check the address of the API, with its stage (.../v1), and that you may do this.",
     404: "Check the address of the API, with its stage (.../v1).",
     422: "Correct what is named and send it again; nothing was created.",
@@ -89,8 +94,11 @@ class UploadFailed(Exception):
 class Api:
     """The routes that the command line uses, each a method that answers the JSON body as it came.
 
-    Every method raises ApiError for a problem and Unreachable where nothing answers. ``sleep`` takes seconds.
+    Every method raises ApiError for a problem and Unreachable where nothing answers. ``sleep`` takes seconds. Requests
+    carry the token of ``signer``, where there is one.
     """
+
+    signer: Signer | None = None
 
     def __init__(
         self,
@@ -111,15 +119,15 @@ class Api:
 
     def start_run(self, spec: Mapping[str, Any], idempotency_key: str | None = None) -> Json:
         """Start a run; asked twice with the same key, it is started once."""
-        return self._json("POST", "/runs", body=spec, key=idempotency_key or str(uuid.uuid4()))
+        return self._json("POST", "/runs", key=idempotency_key, json=spec)
 
     def plan_run(self, spec: Mapping[str, Any]) -> Json:
         """What a run would come to and cost; nothing is started."""
-        return self._json("POST", "/runs", body=spec, query={"dry_run": "true"}, key=str(uuid.uuid4()))
+        return self._json("POST", "/runs", json=spec, params={"dry_run": "true"})
 
     def new_source(self) -> Json:
         """A place to upload lines to: ``source`` for a spec's load, and the request to upload with."""
-        return self._json("POST", "/runs/sources", key=str(uuid.uuid4()))
+        return self._json("POST", "/runs/sources")
 
     def run(self, run_id: str) -> Json:
         """A run as it stands."""
@@ -127,15 +135,17 @@ class Api:
 
     def runs(self, most: int) -> Iterator[Json]:
         """Runs, newest first, at most ``most``."""
-        cursor: str | None = None
-        while most > 0:
-            query = {"limit": str(min(most, 200))} | ({"cursor": cursor} if cursor else {})
-            page = self._json("GET", "/runs", query=query)
+        return islice(self.pages("/runs", min(most, 200)), most)
+
+    def pages(self, path: str, limit: int = 200) -> Iterator[Json]:
+        """Every item of a list, page by page as they are wanted."""
+        query = {"limit": str(limit)}
+        while True:
+            page = self._json("GET", path, params=query)
             yield from page["items"]
-            most -= len(page["items"])
-            cursor = page["cursor"]
-            if cursor is None:
+            if page["cursor"] is None:
                 return
+            query["cursor"] = page["cursor"]
 
     def report(self, run_id: str) -> Json:
         """The report of a closed run."""
@@ -147,12 +157,12 @@ class Api:
 
     def stop(self, run_id: str) -> Json:
         """Stop a run; its stream is deleted right after."""
-        return self._json("POST", f"/runs/{quote(run_id, safe='')}/stop", key=str(uuid.uuid4()))
+        return self._json("POST", f"/runs/{quote(run_id, safe='')}/stop")
 
     def health(self, check: str | None) -> Json:
         """Liveness, or with ``check`` readiness. ``failed`` comes as a 503 with the same body, and is no error here."""
         query = {"check": check} if check else {}
-        answer = self._once("GET", "/health", {"X-Request-Id": str(uuid.uuid4())}, query=query)
+        answer = self._once("GET", "/health", {"X-Request-Id": str(uuid.uuid4())}, signed=False, params=query)
         document = _document(answer)
         if answer.status_code != 200 and not (answer.status_code == 503 and "checks" in document):
             raise _problem(answer)
@@ -162,32 +172,43 @@ class Api:
         """Send ``size`` bytes to where ``new_source`` said; each try calls ``read`` anew. UploadFailed if refused."""
         # S3 takes no chunked encoding in a presigned PUT, so the length is told.
         headers = {**upload["headers"], "Content-Length": str(size)}
-        for attempt in range(1, _ATTEMPTS + 1):
+
+        def put() -> httpx.Response:
             try:
-                answer = self._http.request(
+                return self._http.request(
                     upload["method"], upload["url"], content=read(), headers=headers, timeout=_UPLOAD_TIMEOUT
                 )
             except httpx.TransportError as error:
-                if attempt == _ATTEMPTS:
-                    raise Unreachable(f"The upload broke off: {error}") from error
-                self._wait(attempt, None)
-                continue
-            if answer.is_success:
-                return
-            if answer.status_code not in {500, 503} or attempt == _ATTEMPTS:
-                raise UploadFailed(f"The storage refused the lines with {answer.status_code}: {answer.text[:300]}")
-            self._wait(attempt, answer)
+                raise Unreachable(f"The upload broke off: {error}") from error
 
-    def _json(
-        self,
-        method: str,
-        path: str,
-        *,
-        body: Mapping[str, Any] | None = None,
-        query: Mapping[str, str] | None = None,
-        key: str | None = None,
-    ) -> Json:
-        answer = self._send(method, path, body=body, query=query, key=key)
+        answer = self._tried(put, lambda answer: answer.status_code in {500, 503})
+        if not answer.is_success:
+            raise UploadFailed(f"The storage refused the lines with {answer.status_code}: {answer.text[:300]}")
+
+    def log_in_post(self, path: str, body: Mapping[str, Any], *, once: bool = False) -> Json:
+        """POST to a route that takes no token. Refused where it does not take what is in the body.
+
+        With ``once`` it is not sent again, and AnswerLost is raised where it may have been done all the same.
+        """
+        try:
+            return self._json("POST", path, once=once, signed=False, json=dict(body))
+        except ApiError as error:
+            if error.status == 401:
+                raise Refused(str(error)) from error
+            if once and error.status >= 500:
+                raise AnswerLost(str(error)) from error
+            raise
+        except Unreachable as error:
+            if once and not isinstance(error.__cause__, httpx.ConnectError | httpx.ConnectTimeout):
+                raise AnswerLost(str(error)) from error
+            raise
+
+    def call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Json:
+        """Any route that answers JSON."""
+        return self._json(method, path, **({} if body is None else {"json": dict(body)}))
+
+    def _json(self, method: str, path: str, **request: Any) -> Json:
+        answer = self._send(method, path, **request)
         document = _document(answer)
         if not document:
             raise ApiError(answer.status_code, "Not Weir's API", f"{answer.request.url} answered something else.")
@@ -198,38 +219,55 @@ class Api:
         method: str,
         path: str,
         *,
-        body: Mapping[str, Any] | None = None,
-        query: Mapping[str, str] | None = None,
         key: str | None = None,
         accept: str = "application/json",
+        once: bool = False,
+        **request: Any,
     ) -> httpx.Response:
-        headers = {"Accept": accept, "X-Request-Id": str(uuid.uuid4())} | ({"Idempotency-Key": key} if key else {})
-        for attempt in range(1, _ATTEMPTS + 1):
+        """The answer to a request; ``request`` is httpx's. Every POST has an idempotency key, for it may be resent."""
+        headers = {"Accept": accept, "X-Request-Id": str(uuid.uuid4())}
+        if method == "POST":
+            headers["Idempotency-Key"] = key or str(uuid.uuid4())
+        send = partial(self._once, method, path, headers, **request)
+        answer = send() if once else self._tried(send, _worth_asking_again)
+        if not answer.is_success:
+            raise _problem(answer)
+        return answer
+
+    def _tried(
+        self, send: Callable[[], httpx.Response], worth_asking_again: Callable[[httpx.Response], bool]
+    ) -> httpx.Response:
+        """The first answer that is final, or else the last one. Unreachable where the last try met none."""
+        for attempt in range(1, _ATTEMPTS):
             try:
-                answer = self._once(method, path, headers, body=body, query=query)
+                answer = send()
             except Unreachable:
-                if attempt == _ATTEMPTS:
-                    raise
                 self._wait(attempt, None)
                 continue
-            if answer.is_success:
+            if not worth_asking_again(answer):
                 return answer
-            if attempt == _ATTEMPTS or not _worth_asking_again(answer):
-                raise _problem(answer)
             self._wait(attempt, answer)
-        raise AssertionError("the last attempt answers or raises")
+        return send()
 
     def _once(
-        self,
-        method: str,
-        path: str,
-        headers: Mapping[str, str],
-        *,
-        body: Mapping[str, Any] | None = None,
-        query: Mapping[str, str] | None = None,
+        self, method: str, path: str, headers: Mapping[str, str], *, signed: bool = True, **request: Any
     ) -> httpx.Response:
+        """One request; one more with another token where the API does not take the first."""
+        signer = self.signer if signed else None
+        if signer is None:
+            return self._sent(method, path, headers, request)
+        token = signer.token()
+        answer = self._sent(method, path, {**headers, "Authorization": f"Bearer {token}"}, request)
+        if answer.status_code != 401:
+            return answer
+        other = signer.renewed(token)
+        if other is None:
+            return answer
+        return self._sent(method, path, {**headers, "Authorization": f"Bearer {other}"}, request)
+
+    def _sent(self, method: str, path: str, headers: Mapping[str, str], request: Mapping[str, Any]) -> httpx.Response:
         try:
-            return self._http.request(method, self._target.url + path, json=body, params=query, headers=dict(headers))
+            return self._http.request(method, self._target.url + path, headers=dict(headers), **request)
         except httpx.TransportError as error:
             start = " `make up` starts the local AWS." if self._target.is_local else ""
             raise Unreachable(f"Nothing answers at {self._target.url} ({error}).{start}") from error

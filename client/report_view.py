@@ -99,7 +99,7 @@ def _numbers(report: Json) -> Table:
         ("p50 latency", _milliseconds(latency.get("p50_ms")), ""),
         ("p99 latency", _milliseconds(latency.get("p99_ms")), ""),
         ("records/s", "not known" if rate is None else f"{rate:,.0f}", ""),
-        ("cost", _money(cost and cost["usd"]), ""),
+        ("cost", ("at least " if cost and cost["missing"] else "") + _money(cost and cost["usd"]), ""),
         ("left behind", "not known" if left is None else str(len(left)), "bold red" if left else ""),
     )
     table = Table.grid(padding=(0, 3), expand=True)

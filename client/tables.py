@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["show_health", "show_plan", "show_run", "show_runs"]
+__all__ = ["show_health", "show_keys", "show_plan", "show_run", "show_runs", "show_user"]
 
 Json = Mapping[str, Any]
 
@@ -20,6 +20,10 @@ _STYLES = {
     "DEGRADED": "yellow",
     "degraded": "yellow",
     "timeout": "red",
+    "live": "green",
+    "revoked": "red",
+    "expired": "red",
+    "used_up": "red",
     "RUNNING": "cyan",
     "QUEUED": "cyan",
 }
@@ -62,7 +66,9 @@ def show_run(run: Json, console: Console) -> None:
     counts = ", ".join(f"{value:,} {name}" for name, value in progress.items() if value is not None)
     console.print(Text(f"  {counts}"), soft_wrap=True)
     if run["cost_usd"] is not None:
-        console.print(Text(f"  cost ${run['cost_usd']}, streams left: {_or_unknown(run['resources_left'])}"))
+        console.print(Text(f"  cost ${run['cost_usd']}"))
+    if run["status"] == "CLOSED":
+        console.print(Text(f"  streams left: {_or_unknown(run['resources_left'])}"))
 
 
 def _or_unknown(value: object) -> str:
@@ -94,3 +100,22 @@ def show_health(health: Json, console: Console) -> None:
         table.add_row(Text(f"  {one['name']}"), _status(one["status"]), required, latency, Text(one["reason"] or ""))
     if table.rows:
         console.print(table)
+
+
+def show_user(user: Json, console: Console) -> None:
+    """A user, and what they may do."""
+    console.print(Text(user["username"], "bold").append(f"  {user['user_id']}", "bright_black"))
+    for name in ("roles", "groups", "scopes"):
+        if user.get(name):
+            console.print(Text(f"  {name}: {', '.join(sorted(user[name]))}"), soft_wrap=True)
+
+
+def show_keys(keys: Iterable[Json], console: Console) -> None:
+    """API keys, without their secrets."""
+    table = _table("key", "name", "status", "scopes", "uses", "expires", "last used")
+    for one in keys:
+        limit = "" if one["max_uses"] is None else f"{one['uses']} of {one['max_uses']}"
+        times = (Text(one["expires_at"] or "never"), Text(one["last_used_at"] or "never"))
+        scopes = Text(", ".join(sorted(one["scopes"])))
+        table.add_row(Text(one["key_id"]), Text(one["name"]), _status(one["status"]), scopes, Text(limit), *times)
+    console.print(table if table.rows else "No API keys. `weir keys create NAME` makes one.")

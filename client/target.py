@@ -1,7 +1,7 @@
 """Which Weir to speak to: the local one that ``make up`` tells of in ``.local/stack.json``, or any by its URL."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -18,9 +18,13 @@ class TargetUnknown(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """An API: its address with the stage and without a slash at the end, and whether it is on this machine."""
+    """An API: its address with the stage and without a slash at the end, and whether it is on this machine.
+
+    ``admin`` is the user name and password that ``make up`` wrote down; nobody else's are ever in a file.
+    """
 
     url: str
+    admin: tuple[str, str] | None = field(default=None, repr=False)
 
     @property
     def is_local(self) -> bool:
@@ -35,13 +39,23 @@ def find_target(url: str | None, stack_file: Path = STACK_FILE) -> Target:
             raise TargetUnknown(
                 f"{url!r} is not the address of an API: it begins with https:// and ends with the stage."
             )
-        return Target(url.rstrip("/"))
+        return _guarded(Target(url.rstrip("/")))
     try:
         document = json.loads(stack_file.read_text())
-        return Target(str(document["api_url"]).rstrip("/"))
+        url, admin = str(document["api_url"]).rstrip("/"), document.get("admin")
+        return _guarded(Target(url, (str(admin["username"]), str(admin["password"])) if admin else None))
     except FileNotFoundError as error:
         raise TargetUnknown(
             f"No Weir is known here: {stack_file} is missing. `make up` starts a local one; --url names another."
         ) from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise TargetUnknown(f"{stack_file} can't be used ({error}). `make up` writes it anew.") from error
+
+
+def _guarded(target: Target) -> Target:
+    """A target that passwords, tokens and keys may be sent to: over TLS, or no farther than this machine."""
+    if urlsplit(target.url).scheme != "https" and not target.is_local:
+        raise TargetUnknown(
+            f"{target.url} would send passwords and keys in clear text: an API on another machine begins with https://."
+        )
+    return target

@@ -13,18 +13,19 @@ from typing import Any, NoReturn
 
 from rich.console import Console
 
-from client import exits, tables
+from client import accounts, exits, tables
 from client.api import Api, ApiError, Unreachable, UploadFailed
 from client.lines import Lines, LinesUnusable, demo_lines, file_lines
 from client.progress_view import view_for
 from client.proving import demo_spec, prove, upload, write_page
 from client.report_view import render
+from client.signing import NotLoggedIn, Refused
 from client.spec import SpecUnusable, add_options, spec_from
 from client.target import REPOSITORY, STACK_FILE, Target, TargetUnknown, find_target
 from client.watching import Left, watch
 
 PAGE = REPOSITORY / ".local" / "report.html"
-_TOLD = (ApiError, Unreachable, UploadFailed, LinesUnusable, SpecUnusable, TargetUnknown)
+_TOLD = (ApiError, Unreachable, UploadFailed, LinesUnusable, NotLoggedIn, Refused, SpecUnusable, TargetUnknown)
 
 
 def demo(options: argparse.Namespace, api: Api, console: Console) -> int:
@@ -43,22 +44,14 @@ def run(options: argparse.Namespace, api: Api, console: Console) -> int:
         lines = file_lines(options.file, options.key_field)
         spec["load"]["source"] = upload(api, lines, console)
     if options.dry_run:
-        plan = api.plan_run(spec)
-        if options.json:
-            console.print_json(data=plan)
-        else:
-            tables.show_plan(plan, console)
+        _print(api.plan_run(spec), tables.show_plan, options, console)
         return exits.PASSED
     return prove(api, spec, console, records=lines.records if lines else None, page=options.html)
 
 
 def runs(options: argparse.Namespace, api: Api, console: Console) -> int:
     """List runs."""
-    found = list(api.runs(options.limit))
-    if options.json:
-        console.print_json(data=found)
-    else:
-        tables.show_runs(found, console)
+    _print(list(api.runs(options.limit)), tables.show_runs, options, console)
     return exits.PASSED
 
 
@@ -69,10 +62,7 @@ def show(options: argparse.Namespace, api: Api, console: Console) -> int:
         with view_for(console) as view:
             found = watch(api, options.run_id, view)
         return exits.of_verdict(found["verdict"])
-    if options.json:
-        console.print_json(data=found)
-    else:
-        tables.show_run(found, console)
+    _print(found, tables.show_run, options, console)
     return exits.PASSED
 
 
@@ -80,10 +70,8 @@ def report(options: argparse.Namespace, api: Api, console: Console) -> int:
     """Show a run's report."""
     if options.html is not None:
         write_page(api, options.run_id, options.html, console)
-    elif options.json:
-        console.print_json(data=api.report(options.run_id))
     else:
-        render(api.report(options.run_id), console)
+        _print(api.report(options.run_id), render, options, console)
     return exits.PASSED
 
 
@@ -100,11 +88,16 @@ def stop(options: argparse.Namespace, api: Api, console: Console) -> int:
 def health(options: argparse.Namespace, api: Api, console: Console) -> int:
     """Ask whether Weir and what it depends on are well."""
     found = api.health(options.check or None)
+    _print(found, tables.show_health, options, console)
+    return {"ok": exits.PASSED, "degraded": exits.DEGRADED}.get(found["status"], exits.FAILED)
+
+
+def _print(found: Any, draw: Callable[[Any, Console], None], options: argparse.Namespace, console: Console) -> None:
+    """As JSON where that is asked for, else for people."""
     if options.json:
         console.print_json(data=found)
     else:
-        tables.show_health(found, console)
-    return {"ok": exits.PASSED, "degraded": exits.DEGRADED}.get(found["status"], exits.FAILED)
+        draw(found, console)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -133,6 +126,7 @@ def parser() -> argparse.ArgumentParser:
     one.set_defaults(do=runs)
 
     _add_readers(commands)
+    accounts.add_commands(commands)
     return top
 
 
@@ -170,7 +164,9 @@ def main(
     options = parser().parse_args(arguments)
     console = console or Console(highlight=False)
     try:
-        api = connect(find_target(options.url, options.stack))
+        target = find_target(options.url, options.stack)
+        api = connect(target)
+        accounts.sign(api, target)
         try:
             code: int = options.do(options, api, console)
         finally:

@@ -38,7 +38,8 @@ def up() -> None:
         say("Building and deploying")
         stack.build(wanted)  # while the emulator starts
         server.wait_ready(aws)
-        stack.write(stack.describe(aws, stack.deploy(aws), wanted))
+        outputs = stack.deploy(aws)
+        stack.write(stack.describe(aws, outputs, wanted, stack.admin(aws, outputs)))
     document = stack.read(places.STACK_FILE)
     assert document is not None  # written above, under the lock
     say(f"Up at {document['api_url']} ({time.monotonic() - started:.1f} s)")

@@ -2,9 +2,13 @@
 
 Credentials come from where the AWS SDKs find them (AWS_PROFILE, AWS_REGION, SSO, the environment) and are checked
 before anything else. It says which account and region it will use and what that will cost, and asks; only "yes" goes
-on. Every stream that the tests make is provisioned, short-lived and tagged with its expiry.
+on. Every stream that the tests make is provisioned, short-lived and tagged with its expiry, every user is deleted.
+
+The tests log in as an admin of the stage, whose name and password are asked for, or come from ``WEIR_ADMIN_USERNAME``
+and ``WEIR_ADMIN_PASSWORD``.
 """
 
+import getpass
 import json
 import os
 import subprocess
@@ -56,27 +60,36 @@ def main(stage: str) -> int:
     if sys.stdin.readline().strip() != "yes":
         return _refuse("Nothing was done.")
     outputs = {output["OutputKey"]: output["OutputValue"] for output in found.get("Outputs", [])}
-    return _run(describe(outputs, region, stack_name))
+    return _run(describe(outputs, region, stack_name, _admin()))
 
 
-def describe(outputs: dict[str, str], region: str, stack_name: str) -> dict[str, Any]:
+def _admin() -> dict[str, str]:
+    username = os.environ.get("WEIR_ADMIN_USERNAME") or "admin"
+    password = os.environ.get("WEIR_ADMIN_PASSWORD") or getpass.getpass(f"Password of {username} on that stage: ")
+    return {"username": username, "password": password}
+
+
+def describe(outputs: dict[str, str], region: str, stack_name: str, admin: dict[str, str]) -> dict[str, Any]:
     """The document that the tests read, as ``.local/stack.json`` has it; no endpoint means AWS itself."""
     return {
         "api_url": outputs["ApiUrl"],
         "aws_endpoint_url": None,
         "region": region,
         "stack_name": stack_name,
-        "admin": None,
+        "admin": admin,
         "outputs": outputs,
     }
 
 
 def _run(document: dict[str, Any]) -> int:
     places.STATE.mkdir(exist_ok=True)
-    STACK_FILE.write_text(json.dumps(document, indent=2) + "\n")
+    stack.write_private(STACK_FILE, json.dumps(document, indent=2) + "\n")
     command = [sys.executable, "-m", "pytest", "-q", "-m", "not local_only", "tests/integration"]
     environment = {**os.environ, places.STACK_FILE_VARIABLE: str(STACK_FILE)}
-    return subprocess.run(command, cwd=places.REPOSITORY, env=environment, check=False).returncode
+    try:
+        return subprocess.run(command, cwd=places.REPOSITORY, env=environment, check=False).returncode
+    finally:
+        STACK_FILE.unlink()
 
 
 def _refuse(why: str) -> int:

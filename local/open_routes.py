@@ -1,6 +1,6 @@
 """Refuse to deploy a template whose HTTP routes anybody may call: ``python -m local.open_routes template.yaml``.
 
-A route is open when neither it nor its API names an authorizer. Health routes are open by design. The model is SAM's:
+A route is open when neither it nor its API names an authorizer. Those in ``OPEN_BY_DESIGN`` are. The model is SAM's:
 ``Auth.DefaultAuthorizer`` on the API guards every route of it, and ``Auth.Authorizer`` on a route's event replaces
 that, ``NONE`` opening it (https://docs.aws.amazon.com/serverless-application-model/latest/developerguide/, "ApiAuth"
 and "ApiFunctionAuth"). Routes written into an OpenAPI ``DefinitionBody`` are not looked into: such an API counts as
@@ -14,7 +14,22 @@ from typing import Any
 
 import yaml
 
-OPEN_BY_DESIGN = ("/health", "/health/")
+OPEN_BY_DESIGN = frozenset(
+    {
+        "GET /health",
+        "GET /health/aws",
+        "GET /health/llm",
+        "POST /auth/login",
+        "POST /auth/refresh",
+        "POST /auth/register",
+        "POST /auth/token",
+        "GET /auth/providers",
+        "GET /auth/oauth/{provider}/authorize",
+        "GET /auth/oauth/{provider}/callback",
+    }
+)
+"""What anybody may call: health, and the ways in."""
+
 API_TYPES = frozenset({"Api", "HttpApi"})
 NO_AUTHORIZER = "NONE"
 
@@ -47,16 +62,21 @@ def open_routes(template: dict[str, Any]) -> list[str]:
     guarded = {name for name, resource in resources.items() if _default_authorizer(template, resource)}
     found = [f"every route of {name}" for name, resource in resources.items() if _has_own_routes(resource)]
     for name, resource in resources.items():
-        for event in (resource.get("Properties", {}).get("Events") or {}).values():
-            if event.get("Type") in API_TYPES and _is_open(event.get("Properties", {}), guarded):
-                route = event["Properties"]
-                found.append(f"{route.get('Method', 'ANY').upper()} {route['Path']} ({name})")
+        routes = [event["Properties"] for event in _events(resource) if event.get("Type") in API_TYPES]
+        found += [f"{_named(route)} ({name})" for route in routes if _is_open(route, guarded)]
     return found
 
 
+def _events(resource: dict[str, Any]) -> list[dict[str, Any]]:
+    return list((resource.get("Properties", {}).get("Events") or {}).values())
+
+
+def _named(route: dict[str, Any]) -> str:
+    return f"{route.get('Method', 'ANY').upper()} {route['Path']}"
+
+
 def _is_open(route: dict[str, Any], guarded: set[str]) -> bool:
-    path = route["Path"]
-    if path == OPEN_BY_DESIGN[0] or path.startswith(OPEN_BY_DESIGN[1]):
+    if _named(route) in OPEN_BY_DESIGN:
         return False
     own = (route.get("Auth") or {}).get("Authorizer")
     if own:

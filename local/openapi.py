@@ -1,9 +1,10 @@
 """The OpenAPI document, made from the handlers: ``python -m local.openapi`` writes it, ``--check`` compares.
 
 Every module under ``functions/`` that makes an ``APIGatewayRestResolver`` is loaded beside the deployed layers, asked
-for its schema (https://docs.aws.amazon.com/powertools/python/latest/core/event_handler/openapi/), and merged.
-``openapi_answers`` then tells what every route answers besides its own, and ``openapi_page`` makes ``docs/api.md``,
-which people browse. No AWS is asked for anything.
+for its schema (https://docs.aws.amazon.com/powertools/python/latest/core/event_handler/openapi/) and for what its
+routes need of their callers, ``NEEDS``, and merged. ``openapi_answers`` then tells what every route answers besides its
+own, ``openapi_security`` who may call it, and ``openapi_page`` makes ``docs/api.md``, which people browse. No AWS is
+asked for anything.
 """
 
 import argparse
@@ -17,11 +18,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from local import places
 from local.openapi_answers import COMPONENTS, SCHEMAS, with_common_answers, without_own_errors
 from local.openapi_page import page
+from local.openapi_security import SECURITY_SCHEMES, with_security
 
 DOCUMENT = places.REPOSITORY / "openapi" / "weir.json"
 PAGE = places.REPOSITORY / "docs" / "api.md"
@@ -31,11 +34,15 @@ HEADING: dict[str, Any] = {
     "openapi": "3.1.0",
     "servers": [{"url": "/v1", "description": "The stage of the stack's API; its output ApiUrl is the whole address"}],
     "tags": [
+        {"name": "api-keys", "description": "Keys for scripts and services"},
+        {"name": "audit", "description": "Who changed what in identity, when, and from where"},
+        {"name": "auth", "description": "Log-in with a password or at a provider, tokens, registration"},
         {"name": "health", "description": "Liveness, and readiness of each dependency"},
         {"name": "metrics", "description": "CloudWatch metrics of streams"},
         {"name": "records", "description": "Records of streams, written and read"},
         {"name": "runs", "description": "Proofs of a stream end to end"},
         {"name": "streams", "description": "Kinesis streams and their shards"},
+        {"name": "users", "description": "Users, their roles and groups; for admins"},
     ],
 }
 DIFFERENCES_TOLD = 20
@@ -49,19 +56,29 @@ def document() -> dict[str, Any]:
     """The whole API as an OpenAPI 3.1 document."""
     paths: dict[str, Any] = {}
     schemas: dict[str, Any] = {}
-    for source in sorted((places.REPOSITORY / "functions").glob("*/*.py")):
-        if RESOLVER in source.read_text(encoding="utf-8"):
-            part = _renamed(_ordered(without_own_errors(_described(source))), schemas, source.parent.name)
-            _merge(paths, part.get("paths", {}), source)
-            _merge(schemas, part.get("components", {}).get("schemas", {}), source)
-    for methods in paths.values():
+    needs: dict[str, str] = {}
+    for source, module in handlers():
+        schema = json.loads(module.app.get_openapi_json_schema(title="Weir", version="0"))
+        part = _renamed(_ordered(without_own_errors(schema)), schemas, source.parent.name)
+        _merge(paths, part.get("paths", {}), source)
+        _merge(schemas, part.get("components", {}).get("schemas", {}), source)
+        _merge(needs, module.NEEDS, source)
+    for path, methods in paths.items():
         for method, operation in methods.items():
-            methods[method] = with_common_answers(operation)
+            guarded = with_security(operation, needs.get(f"{method.upper()} {path}"))
+            methods[method] = with_common_answers(guarded)
     return HEADING | {
         "info": _info(),
         "paths": paths,
-        "components": COMPONENTS | {"schemas": schemas | COMPONENTS["schemas"]},
+        "components": COMPONENTS | {"schemas": schemas | COMPONENTS["schemas"], "securitySchemes": SECURITY_SCHEMES},
     }
+
+
+def handlers() -> Iterator[tuple[Path, ModuleType]]:
+    """Every module that has routes: its file, and itself, loaded as Lambda loads it."""
+    for source in sorted((places.REPOSITORY / "functions").glob("*/*.py")):
+        if RESOLVER in source.read_text(encoding="utf-8"):
+            yield source, _loaded(source)
 
 
 def render() -> dict[Path, str]:
@@ -75,8 +92,8 @@ def _info() -> dict[str, str]:
     return {"title": "Weir", "version": str(project["version"]), "description": str(project["description"]) + "."}
 
 
-def _described(source: Path) -> dict[str, Any]:
-    """One handler module's own schema, loaded as Lambda loads it: its folder and the layer on the path."""
+def _loaded(source: Path) -> ModuleType:
+    """One handler module, loaded as Lambda loads it: its folder and the layer on the path."""
     name = f"openapi_{source.parent.name}_{source.stem}"
     with _settings(), _on_path(source.parent, LAYER):
         spec = importlib.util.spec_from_file_location(name, source)
@@ -84,8 +101,7 @@ def _described(source: Path) -> dict[str, Any]:
         assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
-        described: dict[str, Any] = json.loads(module.app.get_openapi_json_schema(title="Weir", version="0"))
-    return described
+    return module
 
 
 @contextmanager

@@ -87,7 +87,7 @@ def _answer(status: str, described: Mapping[str, Any]) -> dict[str, Any]:
         headers["Location"] = {"$ref": f"{HEADERS}Location"}
     if status in _COME_AGAIN:
         headers["Retry-After"] = {"$ref": f"{HEADERS}Retry-After"}
-    content = described.get("content") or {}
+    content = {} if status == "204" else described.get("content") or {}  # Powertools tells of null as JSON
     told = str(described["description"])
     if PROBLEM in content or any(SCHEMAS + name in str(content) for name in _POWERTOOLS_OWN):
         content = {PROBLEM: {"schema": {"$ref": f"{SCHEMAS}Problem"}}}

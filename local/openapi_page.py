@@ -4,6 +4,8 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from local.openapi_security import told as who_may_call
+
 Document = Mapping[str, Any]
 METHODS = ("get", "post", "put", "patch", "delete")
 TOLD_ONCE = ("500", "default")
@@ -20,7 +22,8 @@ HEAD = """\
 Made from the handlers by `make openapi`, as is [openapi/weir.json](../openapi/weir.json), which tools read. Paths stand
 below the stage: `{server}`. Every failure is a [Problem](#problem) as `application/problem+json` (RFC 9457), those that
 no table tells included; every answer bears `X-Request-Id`, every 202 `Location`, and 409, 429 and 503 bear
-`Retry-After` where trying again may help.
+`Retry-After` where trying again may help. Where a route needs a log-in, send `Authorization: Bearer` with an access
+token or an API key; [guides/security.md](guides/security.md) tells which role brings which scope.
 """
 
 
@@ -60,6 +63,7 @@ def _operation(path: str, method: str, operation: Document) -> Iterator[str]:
     yield f"`{method.upper()} {path}`: {operation['summary']}.\n"
     if "description" in operation:
         yield operation["description"] + "\n"
+    yield who_may_call(operation) + "\n"
     if operation.get("parameters"):
         yield "| parameter | in | type | |"
         yield "|---|---|---|---|"

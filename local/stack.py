@@ -30,6 +30,8 @@ PARAMETERS = {
     "MetricsWaitSeconds": "15",
     "PythonRuntime": f"python{PYTHON}",
     "Architecture": ARCHITECTURE,
+    "MustChangePassword": "false",  # whoever reads .local/stack.json is whoever runs `make up`
+    "OAuthClients": "weir=http://127.0.0.1:8753/callback",
 }
 
 
@@ -65,12 +67,7 @@ def deploy(server: Server, stack_name: str = STACK_NAME, **parameters: str) -> d
     cloudformation = _client("cloudformation", server)
     _client("s3", server).create_bucket(Bucket=bucket)
     _clear_away(cloudformation, stack_name)
-    overrides = {
-        "Stage": "local",
-        "MetricsWaitSeconds": "15",
-        "PythonRuntime": f"python{PYTHON}",
-        "Architecture": ARCHITECTURE,
-    } | parameters
+    overrides = PARAMETERS | parameters
     _sam(
         places.clean_environment(AWS_ENDPOINT_URL=server.endpoint),
         *("deploy", "--config-file", str(places.REPOSITORY / "samconfig.toml"), "--config-env", "local"),
@@ -91,14 +88,23 @@ def _clear_away(cloudformation: Any, stack_name: str) -> None:
             waiter.wait(StackName=stack_name, WaiterConfig={"Delay": 1})
 
 
-def describe(server: Server, outputs: dict[str, str], fingerprint: str) -> dict[str, Any]:
-    """What ``.local/stack.json`` tells: where the stack answers and how to speak to its AWS."""
+def admin(server: Server, outputs: dict[str, str]) -> dict[str, str]:
+    """The first admin's ``username`` and ``password``."""
+    found = _client("secretsmanager", server).get_secret_value(SecretId=outputs["AdminSecretArn"])["SecretString"]
+    credentials: dict[str, str] = json.loads(found)
+    return credentials
+
+
+def describe(
+    server: Server, outputs: dict[str, str], fingerprint: str, credentials: dict[str, str] | None = None
+) -> dict[str, Any]:
+    """What ``.local/stack.json`` tells: where the stack answers, how to speak to its AWS, and how to log in."""
     return {
         "api_url": local_url(outputs["ApiUrl"], server),
         "aws_endpoint_url": server.endpoint,
         "region": places.REGION,
         "stack_name": STACK_NAME,
-        "admin": None,
+        "admin": credentials,
         "outputs": outputs,
         "sources": fingerprint,
     }
@@ -124,10 +130,17 @@ def read(file: Path | None = None) -> dict[str, Any] | None:
 
 
 def write(document: dict[str, Any]) -> None:
-    """Write ``.local/stack.json`` in one step, so that no reader sees half of it."""
-    draft = places.STACK_FILE.with_suffix(".draft")
-    draft.write_text(json.dumps(document, indent=2) + "\n")
-    draft.replace(places.STACK_FILE)
+    """Write ``.local/stack.json`` in one step, so that no reader sees half of it; it holds a password."""
+    write_private(places.STACK_FILE, json.dumps(document, indent=2) + "\n")
+
+
+def write_private(file: Path, text: str) -> None:
+    """Write a file that nobody but its owner may read, in one step."""
+    draft = file.with_suffix(".draft")
+    draft.unlink(missing_ok=True)
+    draft.touch(mode=0o600)
+    draft.write_text(text)
+    draft.replace(file)
 
 
 def _client(service: str, server: Server) -> Any:

@@ -19,6 +19,8 @@ from weir.runtime.settings import settings
 app = APIGatewayRestResolver()
 http.wire(app, validates=False)
 
+NEEDS = {"GET /health": http.PUBLIC, "GET /health/aws": http.PUBLIC, "GET /health/llm": http.PUBLIC}
+
 KEPT_SECONDS = 5.0
 """Health is open to anybody: an answer this fresh is given again, so that asking often costs AWS quotas nothing."""
 
@@ -26,15 +28,8 @@ _kept: dict[frozenset[readiness.Group], tuple[float, "Health"]] = {}
 
 
 @dataclass(frozen=True, slots=True)
-class Dependency:
+class Dependency(readiness.CheckResult):
     """One dependency. ``latency_ms`` is up to its answer, or its time-out; ``reason`` is null when it is ok."""
-
-    name: str
-    group: Literal["aws", "db", "llm"]
-    status: Literal["ok", "failed", "timeout"]
-    required: bool
-    latency_ms: float
-    reason: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,4 +100,4 @@ def _told(results: Iterable[readiness.CheckResult]) -> Health:
     return Health(readiness.overall(found), rfc3339(SYSTEM.now()), tuple(Dependency(**asdict(each)) for each in found))
 
 
-handler = http.entry(app)
+handler = http.entry(app, NEEDS)

@@ -10,8 +10,19 @@ from pydantic import BaseModel, ConfigDict, Field
 from weir.runs.models import Run, RunPlan, RunSpec, RunSummary, spec_json
 from weir.runtime import http, idempotency, pagination
 
-app = APIGatewayRestResolver(enable_validation=True, response_validation_error_http_code=500)
+app = APIGatewayRestResolver(
+    enable_validation=True, response_validation_error_http_code=500, json_body_deserializer=http.strict_json
+)
 http.wire(app)
+
+NEEDS = {
+    "POST /runs": "runs:write",
+    "POST /runs/sources": "runs:write",
+    "GET /runs": "runs:read",
+    "GET /runs/{run_id}": "runs:read",
+    "GET /runs/{run_id}/report": "runs:read",
+    "POST /runs/{run_id}/stop": "runs:write",
+}
 
 RunId = Annotated[str, Path(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="Run id")]
 Key = Annotated[
@@ -19,6 +30,10 @@ Key = Annotated[
     Header(alias="Idempotency-Key", description="The same key and body within 24 hours replays the first answer"),
 ]
 JSON_LINES = "application/jsonl"
+
+
+def _caller() -> http.Principal:
+    return http.principal(app.current_event.raw_event)
 
 
 class Started(BaseModel):
@@ -68,7 +83,7 @@ class Upload(BaseModel):
             "description": "Started; Location tells its progress",
             "content": {"application/json": {"model": Started}},
         },
-        **http.problems(400, 409, 422, 429),
+        **http.problems(400, 403, 409, 422, 429),
     },
 )
 def start(
@@ -77,13 +92,14 @@ def start(
     key: Key = None,
 ) -> Response[Any]:
     """Create a stream, insert, verify, analyze, delete, and judge. Follow ``Location`` until ``status`` is CLOSED."""
-    from weir.runs.starting import plan_run, start_run
+    from weir.runs.starting import check_source, plan_run, start_run
     from weir.runs.wiring import wiring
 
+    caller = _caller()
+    check_source(spec, caller)
     if dry_run:
         return http.answer(200, plan_run(spec, wiring()).model_dump(mode="json"))
     event = app.current_event.raw_event
-    caller = http.principal(event)
 
     def use_case() -> dict[str, Any]:
         run = start_run(spec, caller.sub, wiring(), key)
@@ -112,11 +128,12 @@ def start(
     responses={201: {"description": "PUT the file to url with these headers, then start a run with this source"}},
 )
 def new_source() -> Response[Upload]:
-    """A place for a file of lines (JSON lines, say), any size that one PUT takes (5 GB)."""
+    """A place for a file of lines (JSON lines, say), any size that one PUT takes (5 GB). Nobody else may run it."""
     from weir.runs.bucket import UPLOAD_SECONDS
+    from weir.runs.starting import source_prefix
     from weir.runs.wiring import wiring
 
-    key = f"sources/{secrets.token_hex(16)}"
+    key = f"{source_prefix(_caller().sub)}{secrets.token_hex(16)}"
     upload = Upload(
         source={"type": "s3", "key": key},
         url=wiring().bucket.upload_url(key, JSON_LINES),
@@ -137,12 +154,14 @@ def list_runs(
     limit: Annotated[int, Query(ge=1, le=pagination.MAX_LIMIT, description="Items in a page, at most")] = 50,
     cursor: Annotated[str | None, Query(max_length=4096, description="The cursor of the page before")] = None,
 ) -> Runs:
-    """Runs, newest first; kept for 90 days."""
+    """The caller's runs, for an admin everybody's; newest first, kept for 90 days."""
     from weir.runs.wiring import wiring
 
-    after = pagination.open_cursor("runs", cursor) if cursor else None
-    items, position = wiring().table.page(limit, after)
-    return Runs(items=tuple(items), cursor=pagination.seal("runs", position) if position else None)
+    owner = None if _caller().is_admin else _caller().sub
+    kind = f"runs:{owner or 'all'}"
+    after = pagination.open_cursor(kind, cursor) if cursor else None
+    items, position = wiring().table.page(limit, after, owner)
+    return Runs(items=tuple(items), cursor=pagination.seal(kind, position) if position else None)
 
 
 @app.get(
@@ -153,10 +172,11 @@ def list_runs(
     responses={200: {"description": "The run, as far as it has come"}, **http.problems(404, 422)},
 )
 def show(run_id: RunId) -> Run:
-    """Progress by step, then the verdict and its reasons."""
+    """Progress by step, then the verdict and its reasons. The caller's own run; for an admin, any."""
+    from weir.runs.starting import visible_run
     from weir.runs.wiring import wiring
 
-    return wiring().table.get(run_id)
+    return visible_run(run_id, _caller(), wiring())
 
 
 @app.get(
@@ -178,8 +198,10 @@ def show(run_id: RunId) -> Run:
 def report(run_id: RunId) -> Response[Any]:
     """JSON, or with ``Accept: text/html`` one self-contained page. 409 while the run is not closed."""
     from weir.runs.closing import read_report
+    from weir.runs.starting import visible_run
     from weir.runs.wiring import wiring
 
+    visible_run(run_id, _caller(), wiring())
     form = "html" if "text/html" in (http.header(app.current_event.raw_event, "Accept") or "") else "json"
     content_type = "text/html; charset=utf-8" if form == "html" else "application/json"
     return Response(200, content_type, read_report(run_id, form, wiring()))
@@ -199,10 +221,10 @@ def stop(run_id: RunId) -> Response[Started]:
     from weir.runs.wiring import wiring
 
     event = app.current_event.raw_event
-    run = stop_run(run_id, http.principal(event).sub, wiring())
+    run = stop_run(run_id, _caller(), wiring())
     location = http.link(event, f"/runs/{run_id}")
     started = Started(run_id=run.run_id, status="STOPPING", stream_name=run.stream_name, location=location)
     return http.answer(202, started.model_dump(mode="json"), {"Location": location})
 
 
-handler = http.entry(app)
+handler = http.entry(app, NEEDS)

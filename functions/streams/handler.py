@@ -37,8 +37,23 @@ from weir.streams.request import request_tag
 from weir.streams.sqs import SettleQueue
 from weir.streams.sts import Account, account
 
-app = APIGatewayRestResolver(enable_validation=True, response_validation_error_http_code=500)
+app = APIGatewayRestResolver(
+    enable_validation=True, response_validation_error_http_code=500, json_body_deserializer=http.strict_json
+)
 http.wire(app)
+
+NEEDS = {
+    "POST /streams": "streams:write",
+    "GET /streams": "streams:read",
+    "GET /streams/{name}": "streams:read",
+    "PATCH /streams/{name}": "streams:write",
+    "DELETE /streams/{name}": "streams:write",
+    "GET /streams/{name}/shards": "streams:read",
+    "POST /streams/{name}/records": "streams:write",
+    "GET /streams/{name}/records": "streams:read",
+    "GET /streams/{name}/metrics": "streams:read",
+    "GET /limits": "streams:read",
+}
 
 IDENTIFIER = r"^[a-zA-Z0-9_.-]+$"
 KINESIS_BEGAN = 2013
@@ -74,6 +89,10 @@ def _account() -> Account:
     return account(aws.client("sts"), function_arn=app.lambda_context.invoked_function_arn)
 
 
+def _caller() -> http.Principal:
+    return http.principal(app.current_event.raw_event)
+
+
 def _check_key(encryption: Encryption | None) -> None:
     if encryption is not None and encryption.key_id is not None:
         check_key(aws.client("kms"), encryption.key_id)
@@ -94,7 +113,7 @@ def _located(name: str) -> dict[str, str]:
 )
 def create(spec: Annotated[StreamSpec, Body(description="The stream")], key: Key = None) -> Response[Stream]:
     event = app.current_event.raw_event
-    caller = http.principal(event)
+    caller = _caller()
     wanted = spec.model_dump(mode="json")
 
     def made() -> dict[str, Any]:
@@ -147,7 +166,7 @@ def describe(name: Name) -> Stream:
     summary="Change a stream",
     description="Begins the first of the steps that make the stream what the patch says, and tells those that remain: "
     "Kinesis takes one at a time, and a shard count at most doubles or halves in one. Send the same patch again, once "
-    "the stream is ACTIVE, for the next. Only streams that Weir made.",
+    "the stream is ACTIVE, for the next. Only streams that the caller has made with Weir, but for admins.",
     tags=["streams"],
     responses={
         200: {"description": "It is so already; nothing was begun"},
@@ -157,7 +176,7 @@ def describe(name: Name) -> Stream:
 )
 def change(name: Name, patch: Annotated[StreamPatch, Body(description="What it shall be")]) -> Response[PatchAnswer]:
     _check_key(patch.encryption)
-    done = changes.patch_stream(_kinesis(), name, patch)
+    done = changes.patch_stream(_kinesis(), name, patch, owns=_caller().owns)
     return http.answer(202 if done.begun else 200, done, _located(name))
 
 
@@ -165,7 +184,8 @@ def change(name: Name, patch: Annotated[StreamPatch, Body(description="What it s
     "/streams/<name>",
     operation_id="deleteStream",
     summary="Delete a stream",
-    description="Deletes it with its consumers. Only streams that Weir made, unless an admin insists with `force`.",
+    description="Deletes it with its consumers. Only streams that the caller has made with Weir; an admin may delete "
+    "any that Weir made, and with `force` others.",
     tags=["streams"],
     responses={
         202: {"description": "Being deleted; gone when Location answers 404"},
@@ -175,8 +195,8 @@ def change(name: Name, patch: Annotated[StreamPatch, Body(description="What it s
 def delete(
     name: Name, force: Annotated[bool, Query(description="For admins: also a stream that Weir did not make")] = False
 ) -> Response[Deleting]:
-    caller = http.principal(app.current_event.raw_event)
-    lifecycle.delete_stream(_kinesis(), name, force=force, is_admin=caller.is_admin)
+    caller = _caller()
+    lifecycle.delete_stream(_kinesis(), name, force=force, is_admin=caller.is_admin, owns=caller.owns)
     return http.answer(202, Deleting(name=name), _located(name))
 
 
@@ -212,7 +232,8 @@ def limits() -> Limits:
     summary="Put records on a stream",
     description="Up to 500 records and 10 MiB (Lambda takes 6 MB). Those that fail are sent again, alone, for "
     "up to 20 s. 200: all are on the stream. 207: some are not, see `outcomes`. An answer that is replayed for its "
-    "`Idempotency-Key` is the first one, failures included. Only streams that Weir made.",
+    "`Idempotency-Key` is the first one, failures included. Only streams that the caller has made with Weir, but for "
+    "admins.",
     tags=["records"],
     responses={
         200: {"description": "Every record is on the stream"},
@@ -223,8 +244,10 @@ def limits() -> Limits:
 def put_records(
     name: Name, request: Annotated[PutRequest, Body(description="The records")], key: Key = None
 ) -> Response[PutAnswer]:
+    caller = _caller()
+
     def written() -> dict[str, Any]:
-        target = _targets().get(name)
+        target = _targets().get(name, caller.owns)
         put = PutAdapter(aws.client("kinesis", attempts=1, validate=False), name)
         answer = writing.write_records(
             put, target, request, clock=SYSTEM, rng=random.Random(), seconds=writing.PUT_SECONDS
@@ -236,7 +259,7 @@ def put_records(
     body = idempotency.once(
         written,
         operation="put-records",
-        principal=http.principal(app.current_event.raw_event).sub,
+        principal=caller.sub,
         key=key,
         request={"stream": name, **request.model_dump(mode="json")},
         context=app.lambda_context,
@@ -250,7 +273,8 @@ def put_records(
     summary="Read records of a shard",
     description="From a position, or on from a `cursor`, which then says everything. `data` is text where it is valid "
     "UTF-8 and base64 where it is not, or base64 for all with `encoding=base64`; each record says which. A closed "
-    "shard ends with its `child_shard_ids`: go on with those. Only streams that Weir made, but for admins.",
+    "shard ends with its `child_shard_ids`: go on with those. Only streams that the caller has made with Weir, but for "
+    "admins.",
     tags=["records"],
     responses={200: {"description": "A page of records; it may be empty"}, **http.problems(400, 403, 404, 422, 429)},
 )
@@ -272,8 +296,9 @@ def read_records(
         place = browsing.Place.from_dict(pagination.open_cursor(kind, cursor))
     else:
         place = browsing.Place(_position(position, sequence, timestamp))
-    if not http.principal(app.current_event.raw_event).is_admin:
-        _targets().get(name)  # refuses what is not Weir's: Weir's role may read more than its callers may
+    caller = _caller()
+    if not caller.is_admin:
+        _targets().get(name, caller.owns)  # refuses what is not theirs: Weir's role may read more than its callers may
     page = browsing.read_page(_kinesis(), name, shard, place, limit=limit, encoding=encoding, clock=SYSTEM)
     return RecordPage(
         items=page.records,
@@ -345,4 +370,4 @@ def series(
     )
 
 
-handler = http.entry(app)
+handler = http.entry(app, NEEDS)

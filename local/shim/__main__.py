@@ -7,6 +7,9 @@ from local.shim.patching import check_release
 PATCHES = (
     "access",
     "functions",
+    "workers",
+    "gateway",
+    "secretsmanager",
     "layers",
     "emf",
     "streams",

@@ -5,28 +5,111 @@
 - ``kinesis:GetRecords`` names its stream by the iterator alone; AWS authorizes it against that stream's ARN
   (https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonkinesisdatastreams.html), the emulator
   against ``*``, which no policy with a resource allows.
+- ``dynamodb:LeadingKeys`` are the partition keys that a request touches, in a transaction those of each item by itself
+  (https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/specifying-conditions.html). The emulator does not
+  know them, and so takes a condition on all of them as met. They travel on the ARN that is authorized.
 """
 
+import json
 from typing import Any
 
 from ministack.core import iam_actions, iam_evaluator
-from ministack.services import kinesis
+from ministack.services import dynamodb, kinesis
 
 from local.shim.patching import patch
 
 
+class KeyedArn(str):
+    """The ARN of a table, with the partition keys that a request touches on it; None where that is not known."""
+
+    leading: list[str] | None = None
+
+
+def keyed(arn: str, leading: list[str] | None) -> KeyedArn:
+    """An ARN that knows its partition keys."""
+    made = KeyedArn(arn)
+    made.leading = leading
+    return made
+
+
 @patch(iam_evaluator, "_resolve_condition_key")
 def resolve_condition_key(original: Any, key: str, context: Any) -> Any:
-    """The value of a condition key: loopback counts as TLS."""
-    return "true" if key.lower() == "aws:securetransport" else original(key, context)
+    """The value of a condition key: loopback counts as TLS, and leading keys are known."""
+    match key.lower():
+        case "aws:securetransport":
+            return "true"
+        case "dynamodb:leadingkeys":
+            return getattr(context.resource_arn, "leading", None)
+        case _:
+            return original(key, context)
 
 
 @patch(iam_actions, "extract_resource_arn")
 def extract_resource_arn(original: Any, service: str, *request: Any, **named: Any) -> Any:
     """The ARN that a request is authorized against: that of the iterator's stream, where there is one."""
     resource = original(service, *request, **named)
+    body = named.get("body", request[3] if len(request) > 3 else b"")
+    if service == "dynamodb":
+        return keyed(resource, _leading_keys(_document(body)))
     if service != "kinesis" or resource != "*":
         return resource
-    body = named.get("body", request[3] if len(request) > 3 else b"")
     iterator = kinesis._shard_iterators.get(iam_actions._safe_json_field(body, "ShardIterator"))
     return iterator["stream_arn"] if iterator else resource
+
+
+@patch(iam_actions, "dynamodb_transaction_checks")
+def transaction_checks(original: Any, action: str, body: bytes, *scope: Any) -> list[tuple[str, str]]:
+    """What each item of a transaction is authorized as, with its own partition key."""
+    checks = original(action, body, *scope)
+    writes = [one for item in _document(body).get("TransactItems", []) for one in item.values()] if checks else []
+    return [(each, keyed(arn, _leading_keys(one))) for (each, arn), one in zip(checks, writes, strict=True)]
+
+
+def _document(body: Any) -> dict[str, Any]:
+    try:
+        document = json.loads(body or b"{}")
+    except ValueError:
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def _leading_keys(request: dict[str, Any]) -> list[str] | None:
+    """The partition keys of one request: of its item, its key, its batch, or of what it queries."""
+    name = _partition_key(request.get("TableName"), request.get("IndexName"))
+    if "RequestItems" in request:
+        found = [
+            (_partition_key(table), key)
+            for table, asked in request["RequestItems"].items()
+            for key in (asked.get("Keys", []) if isinstance(asked, dict) else [_of_a_write(one) for one in asked])
+        ]
+        return [_plain(key.get(its)) for its, key in found]
+    if "Key" in request or "Item" in request:
+        return [_plain((request.get("Key") or request["Item"]).get(name))]
+    if "KeyConditionExpression" in request:
+        return [_queried(request, name)]
+    return None
+
+
+def _of_a_write(write: dict[str, Any]) -> dict[str, Any]:
+    return (write.get("PutRequest") or {}).get("Item") or (write.get("DeleteRequest") or {}).get("Key") or {}
+
+
+def _partition_key(table: str | None, index: str | None = None) -> str:
+    described = dynamodb._tables.get(str(table).rpartition("/")[2]) or {}
+    indexes = {one["IndexName"]: one["KeySchema"] for one in described.get("GlobalSecondaryIndexes") or []}
+    schema = indexes.get(index) or described.get("KeySchema") or []
+    return next((one["AttributeName"] for one in schema if one["KeyType"] == "HASH"), "")
+
+
+def _queried(request: dict[str, Any], name: str) -> str:
+    """The partition key that a query names: ``name = :value``, which must be its first condition or stand alone."""
+    names, values = request.get("ExpressionAttributeNames") or {}, request.get("ExpressionAttributeValues") or {}
+    for condition in request["KeyConditionExpression"].replace("(", " ").replace(")", " ").split(" AND "):
+        left, equals, right = condition.partition("=")
+        if equals and names.get(left.strip(), left.strip()) == name:
+            return _plain(values.get(right.strip()))
+    return ""
+
+
+def _plain(value: Any) -> str:
+    return str(next(iter(value.values()))) if isinstance(value, dict) and value else ""

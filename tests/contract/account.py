@@ -20,7 +20,13 @@ import pytest
 from moto import mock_aws
 
 from tests.contract import stack
+from weir.identity import custom_resource
+from weir.identity.models import User
+from weir.identity.table import SCHEMA, session_key
+from weir.identity.user_store import Users, new_user_id
 from weir.runtime import aws
+from weir.runtime.clock import SYSTEM
+from weir.runtime.dynamodb import Table
 
 ACTIONS = {"HeadBucket": "ListBucket", "HeadObject": "GetObject", "ListObjectsV2": "ListBucket"}
 """S3 operations whose IAM action has another name:
@@ -28,6 +34,7 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actio
 
 
 SERVICES = {"stepfunctions": "states"}
+SESSION = "aaaabbbbccccdddd"
 
 
 class Metric(NamedTuple):
@@ -59,6 +66,8 @@ class Account:
 
     def __init__(self) -> None:
         self.actions: dict[str, set[str]] = {}
+        self.told: list[dict[str, Any]] = []
+        """What custom resources answered CloudFormation."""
         self.metrics: set[Metric] = set()
         self._overrides: dict[str, str] = {}
         self._loaded: dict[str, ModuleType] = {}
@@ -76,7 +85,8 @@ class Account:
         for name in stack.resources("AWS::SQS::Queue"):
             client("sqs").create_queue(QueueName=stack.physical(name))
         for name in stack.resources("AWS::SecretsManager::Secret"):
-            made = client("secretsmanager").create_secret(Name=stack.physical(name), SecretString="x" * 48)
+            text = stack.secret_text(name)
+            made = client("secretsmanager").create_secret(Name=stack.physical(name), SecretString=text)
             self._overrides[stack.attribute(name, "Id")] = made["ARN"]
         for name in stack.machines():
             client("stepfunctions").create_state_machine(
@@ -86,10 +96,17 @@ class Account:
     def call(self, function: str, event: dict[str, Any], seconds: float | None = None) -> Any:
         """Invoke a function with an event, as Lambda would; ``seconds`` is the time it is told to have left."""
         allowed = float(stack.functions()[function]["Timeout"] if seconds is None else seconds)
-        self._switch_to(function)
+        before = self._current
+        if function not in self._loaded or function != stack.authorizer():
+            self._switch_to(function)
+            before = function
+        self._current = function
         handler: Callable[..., Any] = self._loaded[function].handler
-        with redirect_stdout(StringIO()) as printed:
-            answer = handler(event, Context(function, allowed))
+        try:
+            with redirect_stdout(StringIO()) as printed:
+                answer = handler(event, Context(function, allowed))
+        finally:
+            self._current = before  # the authorizer has what it needs since its start: nothing is put in its place
         self.metrics |= set(metrics_in(printed.getvalue()))
         return answer
 
@@ -107,9 +124,27 @@ class Account:
             self._loaded[function] = load(function)
         self._current = function
 
-    def remember(self, service: str, operation: str) -> None:
-        """One AWS call of the function that runs now."""
-        self.actions.setdefault(self._current, set()).add(f"{service}:{ACTIONS.get(operation, operation)}")
+    def remember(self, service: str, operation: str, parameters: dict[str, Any] | None = None) -> None:
+        """One AWS call of the function that runs now; a transaction is what its items are."""
+        named = [ACTIONS.get(operation, operation)]
+        if operation == "TransactWriteItems":
+            named = [f"{kind}Item" for item in (parameters or {})["TransactItems"] for kind in item]
+        self.actions.setdefault(self._current, set()).update(f"{service}:{one}" for one in named)
+
+    def secret_arn(self, name: str) -> str:
+        """The ARN of a secret of the template."""
+        return self._overrides[stack.attribute(name, "Id")]
+
+    def user(self, *roles: str, user_id: str = "", username: str = "", password_hash: str | None = None) -> User:
+        """A user with these roles, stored, and the session ``SESSION`` of theirs."""
+        known, now = user_id or new_user_id(), SYSTEM.now()
+        made = User(known, username or f"user-{known}", now, roles=roles, password_hash=password_hash)
+        table = Table(client("dynamodb"), stack.physical("IdentityTable"))
+        Users(table).create(made)
+        began = int(now.timestamp())
+        session = {**session_key(known, SESSION), "schema": SCHEMA, "user_id": known, "session_id": SESSION}
+        table.put({**session, "generation": 0, "began": began, "expires_at": began + 3600})
+        return made
 
 
 def load(function: str) -> ModuleType:
@@ -164,6 +199,7 @@ def account() -> Iterator[Account]:
             made.make_resources()
             plain = aws.client.__wrapped__
             patch.setattr(aws, "client", _remembering(plain, made))
+            patch.setattr(custom_resource, "put", lambda _url, body: made.told.append(json.loads(body)))
             try:
                 yield made
             finally:
@@ -176,11 +212,11 @@ def account() -> Iterator[Account]:
 def _remembering(make: Callable[..., Any], made_for: Account) -> Callable[..., Any]:
     @lru_cache(maxsize=32)
     def remembering(service: str, *, attempts: int = 4, validate: bool = True) -> Any:
-        def note(event_name: str, **_: Any) -> None:
-            made_for.remember(SERVICES.get(service, service), event_name.rsplit(".", 1)[1])
+        def note(params: dict[str, Any], event_name: str, **_: Any) -> None:
+            made_for.remember(SERVICES.get(service, service), event_name.rsplit(".", 1)[1], params)
 
         made = make(service, attempts=attempts, validate=validate)
-        made.meta.events.register("before-call", note)
+        made.meta.events.register("before-parameter-build", note)
         return made
 
     return remembering

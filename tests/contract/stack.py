@@ -4,6 +4,7 @@ CloudFormation's intrinsic functions are resolved as far as the template uses th
 account: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/intrinsic-function-reference.html
 """
 
+import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -11,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from local.open_routes import parse
+from local.open_routes import NO_AUTHORIZER, parse
 
 ROOT = Path(__file__).parents[2]
 ACCOUNT, REGION, STACK = "123456789012", "eu-west-1", "weir"
@@ -29,11 +30,22 @@ Resource = dict[str, Any]
 
 
 class Route(NamedTuple):
-    """One route of the API: what API Gateway matches, and the function behind it."""
+    """One route of the API: what API Gateway matches, the function behind it, and whether anybody may call it."""
 
     method: str
     path: str
     function: str
+    is_open: bool = False
+
+    @property
+    def name(self) -> str:
+        """As ``NEEDS`` has it."""
+        return f"{self.method} {self.path}"
+
+    @property
+    def parameters(self) -> list[str]:
+        """The names of its path parameters."""
+        return re.findall(r"{(\w+)}", self.path)
 
 
 @lru_cache(maxsize=1)
@@ -62,11 +74,43 @@ def events(function: str) -> dict[str, dict[str, Any]]:
 def routes() -> list[Route]:
     """Every route of the API, in the template's order."""
     return [
-        Route(event["Properties"]["Method"].upper(), event["Properties"]["Path"], name)
+        Route(
+            event["Properties"]["Method"].upper(),
+            event["Properties"]["Path"],
+            name,
+            event["Properties"].get("Auth") == {"Authorizer": NO_AUTHORIZER},
+        )
         for name in functions()
         for event in events(name).values()
         if event["Type"] == "Api"
     ]
+
+
+def authorizer() -> str:
+    """The function that every route which is not open is guarded by."""
+    (api,) = resources("AWS::Serverless::Api").values()
+    auth = api["Properties"]["Auth"]
+    named: dict[str, Any] = auth["Authorizers"][auth["DefaultAuthorizer"]]["FunctionArn"]
+    return str(named["GetAtt"]).removesuffix(".Arn")
+
+
+def gateway_response(kind: str) -> dict[str, Any]:
+    """What API Gateway itself answers in a case such as UNAUTHORIZED."""
+    (api,) = resources("AWS::Serverless::Api").values()
+    found: dict[str, Any] = api["Properties"]["GatewayResponses"][kind]
+    return found
+
+
+def secret_text(name: str) -> str:
+    """A value of a secret, of the form that the template has it made in."""
+    properties = resources("AWS::SecretsManager::Secret")[name]["Properties"]
+    if "SecretString" in properties:
+        return str(properties["SecretString"])
+    asked = properties["GenerateSecretString"]
+    drawn = (hashlib.sha256(name.encode()).hexdigest() * 2)[: asked["PasswordLength"]]
+    if "SecretStringTemplate" not in asked:
+        return drawn
+    return json.dumps({**json.loads(asked["SecretStringTemplate"]), asked["GenerateStringKey"]: drawn})
 
 
 def environment(function: str) -> dict[str, str]:

@@ -8,15 +8,19 @@ from typing import Any
 
 import botocore.session
 import pytest
+from aws_lambda_powertools.utilities.data_classes.api_gateway_authorizer_event import (
+    APIGatewayAuthorizerRequestEvent,
+)
 from aws_lambda_powertools.utilities.parser.models import APIGatewayProxyEventModel, EventBridgeModel, SqsModel
+from moto.backends import get_backend
 
 from tests.contract import stack
-from tests.contract.account import Account
+from tests.contract.account import SESSION, Account, client
+from weir.identity import passwords
 
 EVENTS = {path.stem: json.loads(path.read_text()) for path in sorted((stack.ROOT / "events").glob("*.json"))}
 RUN_ID = str(EVENTS["run-insert"]["run_id"])
-BROKEN_RUN_ID = "20261121t130000-0badc0de"
-API = [name for name, event in EVENTS.items() if "httpMethod" in event]
+API = [name for name, event in EVENTS.items() if "httpMethod" in event and event.get("type") != "REQUEST"]
 NEEDS_NO_PERMISSION = {"sts:GetCallerIdentity"}
 """https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html"""
 
@@ -30,6 +34,13 @@ FUNCTION_OF = {
     "run-verify": "RunVerifyFunction",
     "run-events": "RunEventsFunction",
     "sweeper": "SweeperFunction",
+    "authorizer": "AuthorizerFunction",
+    "auth": "AuthFunction",
+    "oauth": "OAuthFunction",
+    "api-keys": "ApiKeysFunction",
+    "users": "UsersFunction",
+    "first-admin": "FirstAdminFunction",
+    "rotate-signing-key": "RotateSigningKeyFunction",
 }
 A_RUN = (
     *("runs-dry-run", "runs-source", "runs-start", "run-control-plan", "run-control-create", "run-control-active"),
@@ -44,6 +55,15 @@ A_STREAM = (
     *("streams-limits", "streams-create", "streams-settle", "streams-list", "streams-describe", "streams-shards"),
     *("streams-put-records", "streams-read-records", "streams-metrics", "streams-change", "streams-delete"),
 )
+IDENTITY = (
+    *("first-admin-create", "first-admin-update", "first-admin-delete"),
+    *("auth-register", "auth-login", "authorizer-token", "auth-me", "auth-refresh"),
+    *("api-keys-create", "api-keys-list", "authorizer-key", "api-keys-rotate", "api-keys-revoke"),
+    *("users-create", "users-list", "users-show", "users-change", "users-delete", "users-audit"),
+    *("oauth-providers", "oauth-authorize", "oauth-callback", "oauth-token"),
+    *("rotate-signing-key-create", "rotate-signing-key-set", "rotate-signing-key-test", "rotate-signing-key-finish"),
+    *("auth-logout", "auth-password"),
+)
 OTHERS = ("health-live", "health-aws", "health-llm", "health-all", "streams-delete-force")
 
 
@@ -52,14 +72,17 @@ def function_of(name: str) -> str:
     return FUNCTION_OF[max((known for known in FUNCTION_OF if name.startswith(known)), key=len)]
 
 
-def send(made: Account, name: str, run_id: str = RUN_ID) -> Any:
-    event = json.loads(json.dumps(EVENTS[name]).replace(RUN_ID, run_id))
-    answer = made.call(function_of(name), event)
+def send(made: Account, name: str, known: dict[str, str] | None = None) -> Any:
+    """Send a sample, what stands in it by way of example replaced by what is known instead, longest first."""
+    text = json.dumps(EVENTS[name])
+    for example, real in sorted((known or {}).items(), key=lambda one: -len(one[0])):
+        text = text.replace(example, real)
+    answer = made.call(function_of(name), json.loads(text))
     return json.loads(json.dumps(answer))  # Lambda answers in JSON, whatever the caller
 
 
 def test_every_event_is_sent_by_a_test() -> None:
-    assert set(EVENTS) == {*A_RUN, *A_BROKEN_RUN, *A_STREAM, *OTHERS}
+    assert set(EVENTS) == {*A_RUN, *A_BROKEN_RUN, *A_STREAM, *IDENTITY, *OTHERS}
 
 
 def test_every_function_and_every_route_has_a_sample() -> None:
@@ -74,7 +97,10 @@ def test_an_api_event_is_as_api_gateway_sends_it(name: str) -> None:
     event = EVENTS[name]
 
     # Then it has the documented shape, and agrees with itself
-    APIGatewayProxyEventModel.model_validate(event)
+    said = event["requestContext"].get("authorizer")
+    by_itself = {**event["requestContext"], "authorizer": None}  # the model knows Cognito's alone
+    APIGatewayProxyEventModel.model_validate({**event, "requestContext": by_itself})
+    assert said is None or all(isinstance(value, str) for value in said.values())
     assert event["path"] == event["resource"].format(**(event["pathParameters"] or {}))
     assert event["multiValueHeaders"] == {key: [value] for key, value in event["headers"].items()}
     query, many = event["queryStringParameters"], event["multiValueQueryStringParameters"]
@@ -83,6 +109,23 @@ def test_an_api_event_is_as_api_gateway_sends_it(name: str) -> None:
     assert context["resourcePath"] == event["resource"]
     assert context["httpMethod"] == event["httpMethod"]
     assert context["path"] == f"/{context['stage']}{event['path']}"
+
+
+@pytest.mark.parametrize("name", API)
+def test_a_sample_comes_from_a_caller_where_the_route_is_not_open(name: str) -> None:
+    # Given a sample, Then the authorizer has said who is calling exactly where it is asked
+    (route,) = [one for one in stack.routes() if one.name == f"{EVENTS[name]['httpMethod']} {EVENTS[name]['resource']}"]
+    assert ("authorizer" in EVENTS[name]["requestContext"]) != route.is_open
+
+
+@pytest.mark.parametrize("name", ["authorizer-key", "authorizer-token"])
+def test_an_authorizers_event_is_as_api_gateway_sends_it(name: str) -> None:
+    # Given a sample of https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-lambda-authorizer-input.html
+    event = EVENTS[name]
+    APIGatewayAuthorizerRequestEvent(event)
+    assert event["methodArn"].endswith(f"/{event['requestContext']['stage']}/{event['httpMethod']}{event['path']}")
+    assert event["multiValueHeaders"] == {key: [value] for key, value in event["headers"].items()}
+    assert not {"body", "isBase64Encoded"} & set(event)
 
 
 def test_the_queue_event_is_as_sqs_sends_it() -> None:
@@ -157,13 +200,62 @@ def test_every_step_that_a_state_machine_names_has_a_sample() -> None:
 @pytest.fixture(scope="module")
 def answers(aws: Account) -> dict[str, Any]:
     """What the functions answer when the events come one after the other, on an account with nothing in it."""
-    return {name: send(aws, name) for name in (*A_RUN, *A_STREAM, *OTHERS)}
+    told: dict[str, Any] = {}
+    known: dict[str, str] = {}
+    for name in (*A_RUN, *A_STREAM, *OTHERS):
+        told[name] = send(aws, name, known)
+        if name == "runs-start":
+            known[RUN_ID] = json.loads(told[name]["body"])["run_id"]
+    return told
 
 
 @pytest.fixture(scope="module")
 def broken(aws: Account, answers: dict[str, Any]) -> dict[str, Any]:
     """The same of another run, which breaks, is stopped, and whose execution ends as ABORTED."""
-    return {name: send(aws, name, BROKEN_RUN_ID) for name in A_BROKEN_RUN}
+    key = EVENTS["runs-start"]["headers"]["Idempotency-Key"]
+    started = json.loads(send(aws, "runs-start", {key: f"another-{key}"})["body"])["run_id"]
+    return {name: send(aws, name, {RUN_ID: started}) for name in A_BROKEN_RUN} | {"run_id": started}
+
+
+@pytest.fixture(scope="module")
+def identity(aws: Account) -> dict[str, Any]:
+    """What comes of the events about users, with the two users there whom they are about."""
+    asked = json.loads(EVENTS["auth-login"]["body"])
+    ann = EVENTS["auth-me"]["requestContext"]["authorizer"]["sub"]
+    dora = EVENTS["users-list"]["requestContext"]["authorizer"]["sub"]
+    aws.user("admin", user_id=dora)
+    aws.user("operator", user_id=ann, username=asked["username"], password_hash=passwords.hashed(asked["password"]))
+    known = {
+        EVENTS["auth-me"]["requestContext"]["authorizer"]["credential_id"]: SESSION,
+        EVENTS["rotate-signing-key-create"]["SecretId"]: pending(aws),
+    }
+    told: dict[str, Any] = {}
+    for name in IDENTITY:
+        told[name] = send(aws, name, known)
+        if name in {"auth-login", "api-keys-create", "users-create"}:
+            learn(known, name, json.loads(told[name]["body"]))
+    return told
+
+
+def learn(known: dict[str, str], name: str, body: dict[str, Any]) -> None:
+    """What later samples have by way of example, as it came to be."""
+    if name == "auth-login":
+        known[EVENTS["authorizer-token"]["headers"]["Authorization"]] = f"Bearer {body['access_token']}"
+        known[json.loads(EVENTS["auth-refresh"]["body"])["refresh_token"]] = body["refresh_token"]
+    elif name == "api-keys-create":
+        known[EVENTS["authorizer-key"]["headers"]["Authorization"]] = f"Bearer {body['secret']}"
+        known[EVENTS["api-keys-rotate"]["pathParameters"]["key_id"]] = body["key_id"]
+    else:
+        known[EVENTS["users-show"]["pathParameters"]["user_id"]] = body["user_id"]
+
+
+def pending(aws: Account) -> str:
+    """Begin a rotation of the signing secret, as Secrets Manager does: a version that has no value yet; its ARN."""
+    arn = aws.secret_arn("SigningSecret")
+    version = EVENTS["rotate-signing-key-create"]["ClientRequestToken"]
+    secret = get_backend("secretsmanager")[stack.ACCOUNT][stack.REGION].secrets[arn]
+    secret.versions[version] = {"version_id": version, "createdate": 0, "version_stages": ["AWSPENDING"]}
+    return arn
 
 
 def test_a_run_is_proved_event_by_event(answers: dict[str, Any]) -> None:
@@ -185,7 +277,7 @@ def test_a_broken_run_is_cleaned_up_event_by_event(broken: dict[str, Any]) -> No
     # Then its stream is gone at once, and its clean-up was begun
     assert broken["run-control-branch_failed"] == {"failed": "Insert"}
     assert broken["runs-stop"]["statusCode"] == 202
-    assert broken["run-events-aborted"] == {"run_id": BROKEN_RUN_ID, "cleaned_up": True}
+    assert broken["run-events-aborted"] == {"run_id": broken["run_id"], "cleaned_up": True}
     assert broken["sweeper-dry-run"] == broken["sweeper-scheduled"] | {"dry_run": True}
     assert broken["sweeper-scheduled"]["examined"] == 0
 
@@ -194,6 +286,56 @@ def test_a_stream_comes_and_goes_event_by_event(answers: dict[str, Any]) -> None
     statuses = [answers[name]["statusCode"] for name in A_STREAM if name in API]
     assert statuses == [200, 202, 200, 200, 200, 200, 200, 200, 202, 202]
     assert answers["streams-settle"] == {"batchItemFailures": []}
+
+
+STATUSES = {
+    "auth-register": 403,  # nobody registers unless the operator lets them
+    "auth-login": 200,
+    "auth-me": 200,
+    "auth-refresh": 200,
+    "api-keys-create": 201,
+    "api-keys-list": 200,
+    "api-keys-rotate": 200,
+    "api-keys-revoke": 200,
+    "users-create": 201,
+    "users-list": 200,
+    "users-show": 200,
+    "users-change": 200,
+    "users-delete": 204,
+    "users-audit": 200,
+    "oauth-providers": 200,
+    "oauth-authorize": 400,  # neither an application nor a provider is set up
+    "oauth-callback": 404,
+    "oauth-token": 400,
+    "auth-logout": 200,
+    "auth-password": 200,
+}
+
+
+def test_people_and_their_keys_come_and_go_event_by_event(identity: dict[str, Any]) -> None:
+    statuses = {name: identity[name]["statusCode"] for name in IDENTITY if name in API}
+    assert statuses == STATUSES
+    # And who logged in, and the key that was made, are let in
+    for name, credential in (("authorizer-token", "token"), ("authorizer-key", "key")):
+        said = identity[name]["context"]
+        assert (said["username"], said["credential"]) == ("ann", credential)
+        assert all(isinstance(value, str) for value in said.values())
+    # And the audit tells of the user who is gone
+    told = json.loads(identity["users-audit"]["body"])["items"]
+    assert {"user.created", "user.deleted"} <= {one["what"] for one in told}
+
+
+def test_the_first_admin_is_made_once_event_by_event(aws: Account, identity: dict[str, Any]) -> None:
+    told = [(one["Status"], one["Data"]["Made"]) for one in aws.told]
+    assert told == [("SUCCESS", "true"), ("SUCCESS", "false"), ("SUCCESS", "false")]
+    assert {one["LogicalResourceId"] for one in aws.told} == set(stack.resources("Custom::FirstAdmin"))
+
+
+def test_the_signing_secret_is_rotated_event_by_event(aws: Account, identity: dict[str, Any]) -> None:
+    arn, version = aws.secret_arn("SigningSecret"), EVENTS["rotate-signing-key-create"]["ClientRequestToken"]
+    stages = client("secretsmanager").describe_secret(SecretId=arn)["VersionIdsToStages"]
+    assert "AWSCURRENT" in stages[version]
+    assert ["AWSPREVIOUS"] in stages.values()
 
 
 def test_events_that_ask_for_more_than_this_account_has_are_answered(answers: dict[str, Any]) -> None:
@@ -209,7 +351,7 @@ def test_events_that_ask_for_more_than_this_account_has_are_answered(answers: di
     assert answers["streams-delete-force"]["statusCode"] == 404
 
 
-def test_each_function_may_do_what_it_did(aws: Account, broken: dict[str, Any]) -> None:
+def test_each_function_may_do_what_it_did(aws: Account, broken: dict[str, Any], identity: dict[str, Any]) -> None:
     # Given the AWS calls that the functions made for all the events
     assert set(aws.actions) == set(stack.functions())
     for function, used in aws.actions.items():

@@ -1,9 +1,10 @@
 """Whatever is sent: no failure of Weir's own, every refusal a problem of the documented shape, nothing undocumented.
 
 Inputs are made from the OpenAPI document (schemathesis), good ones and bad ones, and sent to the handlers in this
-process. The drawing is seeded, so that a failure comes again.
+process, behind their authorizer: as an admin, then as nobody. The drawing is seeded, so that a failure comes again.
 """
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,8 +16,12 @@ from schemathesis.core.transport import Response
 from schemathesis.specs.openapi import checks
 from werkzeug.test import Client
 
-from tests.contract.account import Account, account, client
+from tests.contract import stack
+from tests.contract.account import SESSION, Account, account, client
 from tests.contract.gateway import NO_ROUTE, Gateway
+from tests.contract.requests import a_request, bearer_of, said_of
+from weir.identity import tokens
+from weir.identity.models import User
 
 gateway = Gateway()
 schema = schemathesis.openapi.from_wsgi("/openapi.json", gateway)
@@ -42,6 +47,12 @@ def behind() -> Iterator[Account]:
         gateway.account = None
 
 
+@pytest.fixture(scope="module", autouse=True)
+def admin(behind: Account) -> User:
+    behind.user("admin")  # another one, so that none is the last
+    return behind.user("admin")
+
+
 def documented(context: CheckContext, response: Response, case: schemathesis.Case) -> None:
     """Only documented answers; 5xx of health alone, which tells of others' failures."""
     path = case.operation.path
@@ -65,7 +76,9 @@ HELD = [
 ]
 
 
-def hold(case: schemathesis.Case) -> None:
+def hold(case: schemathesis.Case, caller: User) -> None:
+    session = tokens.new_id() if case.operation.path == "/auth/logout" else SESSION  # which goes on for the others
+    case.headers["Authorization"] = bearer_of(caller, session)
     response = case.call()
     if response.headers.get("x-amzn-errortype") != [NO_ROUTE]:  # else it never came to a function
         case.validate_response(response, checks=HELD)
@@ -73,28 +86,53 @@ def hold(case: schemathesis.Case) -> None:
 
 @schema.parametrize()
 @drawn
-def test_any_input_is_answered_as_documented(case: schemathesis.Case) -> None:
-    hold(case)
+def test_any_input_is_answered_as_documented(case: schemathesis.Case, admin: User) -> None:
+    hold(case, admin)
+
+
+@schema.parametrize()
+@settings(drawn, max_examples=3)
+def test_any_input_of_nobodys_is_refused(case: schemathesis.Case) -> None:
+    # Given a request by nobody, or by somebody who makes up a token
+    for credential in (None, "Bearer made-up", "Basic YTpi"):
+        case.headers.pop("Authorization", None)
+        if credential is not None:
+            case.headers["Authorization"] = credential
+        # When it comes to a route that is not open, Then it is refused, whatever else it holds
+        response = case.call()
+        if case.operation.definition.raw["security"] and response.headers.get("x-amzn-errortype") != [NO_ROUTE]:
+            assert response.status_code == 401, response.text
+            case.validate_response(response, checks=HELD)
 
 
 @schema.include(path_regex=r"\{name\}").parametrize()
 @drawn
-def test_any_input_about_a_stream_that_is_there_is_answered_as_documented(case: schemathesis.Case) -> None:
+def test_any_input_about_a_stream_that_is_there_is_answered_as_documented(case: schemathesis.Case, admin: User) -> None:
     # Given a stream of Weir's
     make_stream()
 
     # When it is asked about, changed, written to, deleted
     case.path_parameters = {"name": STREAM}
-    hold(case)
+    hold(case, admin)
+
+
+@schema.include(path_regex=r"\{user_id\}|\{key_id\}").parametrize()
+@drawn
+def test_any_input_about_a_user_or_key_that_is_there_is_answered_as_documented(
+    case: schemathesis.Case, admin: User, there: dict[str, str]
+) -> None:
+    # Given a user, and a key of the caller's, whom the inputs before may have changed and deleted
+    case.path_parameters = {name: there[name] for name in case.path_parameters}
+    hold(case, admin)
 
 
 @schema.include(path_regex=r"\{run_id\}").parametrize()
 @drawn
 def test_any_input_about_a_run_that_is_there_is_answered_as_documented(
-    case: schemathesis.Case, a_run: dict[str, Any]
+    case: schemathesis.Case, admin: User, a_run: dict[str, Any]
 ) -> None:
     case.path_parameters = {"run_id": RUN}
-    hold(case)
+    hold(case, admin)
 
 
 @pytest.mark.parametrize(
@@ -109,12 +147,23 @@ def test_any_input_about_a_run_that_is_there_is_answered_as_documented(
         ("GET", f"/v1/streams/{STREAM}/metrics?consumer=%C3%AA", None, 422),
     ],
 )
-def test_inputs_that_were_once_failures_are_refused(method: str, url: str, kind: str | None, status: int) -> None:
+def test_inputs_that_were_once_failures_are_refused(
+    method: str, url: str, kind: str | None, status: int, admin: User
+) -> None:
     make_stream()
     sent = {} if kind is None else {"data": b'{"load": {"records": 1}}', "content_type": kind}
-    answer = Client(gateway).open(url, method=method, **sent)  # type: ignore[arg-type]
+    signed = {"Authorization": bearer_of(admin)}
+    answer = Client(gateway).open(url, method=method, headers=signed, **sent)  # type: ignore[arg-type]
     assert answer.status_code == status, answer.text
     assert answer.content_type == "application/problem+json"
+
+
+@pytest.fixture
+def there(behind: Account, admin: User) -> dict[str, str]:
+    """The ids of a user and of the admin's key, by the names of path parameters."""
+    route = stack.Route("POST", "/api-keys", "ApiKeysFunction")
+    answer = behind.call(route.function, a_request(route, said_of(admin.user_id, "admin")))
+    return {"user_id": behind.user("member").user_id, "key_id": str(json.loads(answer["body"])["key_id"])}
 
 
 def make_stream() -> None:

@@ -133,7 +133,7 @@ def test_workers_wait_long_for_a_place_to_run() -> None:
         # Then being refused a place has tries of its own, for long, and does not use up those of other errors
         assert busy["ErrorEquals"] == ["Lambda.TooManyRequestsException"]
         assert "Lambda.TooManyRequestsException" not in other["ErrorEquals"]
-        assert (busy["MaxAttempts"], busy["MaxDelaySeconds"], busy["JitterStrategy"]) == (30, 60, "FULL")
+        assert (busy["MaxAttempts"], busy["MaxDelaySeconds"], busy["JitterStrategy"]) == (30, 30, "FULL")
     assert len(workers) == 4
 
 

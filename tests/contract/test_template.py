@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import fields
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -168,20 +169,28 @@ def test_alarms_tell_the_topic_and_say_what_happened() -> None:
 
 @each_function
 def test_a_functions_errors_alarm_and_are_on_the_dashboard(name: str) -> None:
+    # Given that an authorizer refuses by an error, as API Gateway wants it, so that its errors are no news
+    metric = "Throttles" if name == stack.authorizer() else "Errors"
     dimensions = [{"Name": "FunctionName", "Value": {"Ref": name}}]
     assert [
         alarm
         for alarm, one in stack.resources("AWS::CloudWatch::Alarm").items()
-        if (one["Properties"]["MetricName"], one["Properties"]["Dimensions"]) == ("Errors", dimensions)
+        if (one["Properties"]["MetricName"], one["Properties"]["Dimensions"]) == (metric, dimensions)
     ]
-    assert f'"FunctionName","{stack.physical(name)}"' in stack.dashboard()
+    assert f'"{metric}","FunctionName","{stack.physical(name)}"' in stack.dashboard()
+
+
+def test_an_authorizer_that_fails_alarms_by_what_the_api_then_answers() -> None:
+    assert stack.gateway_response("AUTHORIZER_FAILURE")["StatusCode"] == 503
+    assert stack.gateway_response("AUTHORIZER_CONFIGURATION_ERROR")["StatusCode"] == 503
+    assert stack.resources("AWS::CloudWatch::Alarm")["ServerErrorsAlarm"]["Properties"]["MetricName"] == "5XXError"
 
 
 def test_the_iterator_age_that_alarms_is_named_as_it_is_published() -> None:
     # Its values come from CloudWatch itself, so no test without CloudWatch sees it published.
     alarm = stack.resources("AWS::CloudWatch::Alarm")["IteratorAgeAlarm"]["Properties"]
-    closing = (stack.ROOT / "layers/weir/python/weir/runs/closing.py").read_text()
-    assert f'known["{alarm["MetricName"]}"] = ' in closing
+    publishing = (stack.ROOT / "layers/weir/python/weir/runs/publishing.py").read_text()
+    assert f'known["{alarm["MetricName"]}"] = ' in publishing
 
 
 def test_the_dashboard_is_json() -> None:
@@ -208,13 +217,80 @@ def test_every_setting_can_be_given_and_every_folder_is_deployed() -> None:
     folders = {path.parent.name for path in (stack.ROOT / "functions").glob("*/handler.py")}
     assert folders == {stack.folder(name) for name in FUNCTIONS}
     for field in fields(Settings):
-        if field.default == "" and field.name != "signing_secret_arn":
+        if field.default == "":
             given = [name for name in FUNCTIONS if PREFIX + field.name.upper() in stack.environment(name)]
             assert given, f"no function is given {field.name}"
 
 
-def test_no_function_but_those_of_identity_sees_the_signing_secret() -> None:
-    assert not [name for name in FUNCTIONS if PREFIX + "SIGNING_SECRET_ARN" in stack.environment(name)]
+READERS = {
+    "SigningSecret": {"AuthorizerFunction", "AuthFunction", "OAuthFunction", "RotateSigningKeyFunction"},
+    "KeyPepperSecret": {"AuthorizerFunction", "ApiKeysFunction"},
+    "AdminSecret": {"FirstAdminFunction"},
+    "ProvidersSecret": {"OAuthFunction"},
+    "CursorSecret": {"StreamsFunction", "RunsFunction", "ApiKeysFunction", "UsersFunction"},
+}
+
+
+def test_every_secret_has_its_readers_and_no_others() -> None:
+    assert set(READERS) == set(stack.resources("AWS::SecretsManager::Secret"))
+
+
+@pytest.mark.parametrize("secret", READERS)
+def test_a_secret_is_read_by_whom_it_is_for(secret: str) -> None:
+    arn = stack.attribute(secret, "Id")
+    reads = {
+        role
+        for role, sid, one in STATEMENTS
+        if "secretsmanager:GetSecretValue" in stack.many(one["Action"])
+        and fnmatch_any(arn, stack.many(stack.resolve(one["Resource"])))
+    }
+    assert reads == READERS[secret]
+
+    # And nobody else is even told where it is, but who asks whether it is there
+    told = {name for name in FUNCTIONS if arn in stack.environment(name).values()}
+    assert told - {"HealthFunction"} == READERS[secret]
+
+
+@pytest.mark.parametrize("secret", READERS)
+def test_a_secret_is_written_by_its_rotation_alone(secret: str) -> None:
+    arn = stack.attribute(secret, "Id")
+    writes = {
+        role
+        for role, sid, one in STATEMENTS
+        if secret_actions(one) - {"secretsmanager:GetSecretValue", "secretsmanager:DescribeSecret"}
+        and fnmatch_any(arn, stack.many(stack.resolve(one["Resource"])))
+    }
+    assert writes == ({"RotateSigningKeyFunction"} if secret == "SigningSecret" else set())
+
+
+def test_the_signing_secret_is_rotated_by_a_function_that_secrets_manager_may_call() -> None:
+    (schedule,) = stack.resources("AWS::SecretsManager::RotationSchedule").values()
+    assert schedule["Properties"]["SecretId"] == {"GetAtt": "SigningSecret.Id"}
+    assert schedule["Properties"]["RotationLambdaARN"] == {"GetAtt": "RotateSigningKeyFunction.Arn"}
+    allowed = stack.template()["Resources"][schedule["DependsOn"]]["Properties"]
+    assert allowed["Principal"] == "secretsmanager.amazonaws.com"
+    assert allowed["SourceArn"] == schedule["Properties"]["SecretId"]
+    assert allowed["FunctionName"] == {"Ref": "RotateSigningKeyFunction"}
+
+
+def test_rights_on_items_of_identity_name_the_items() -> None:
+    # Given one table for users, keys, sessions, the audit
+    for role, sid, one in STATEMENTS:
+        if {"GetAtt": "IdentityTable.Arn"} in stack.many(one["Resource"]) and role != "HealthFunction":
+            # Then a statement allows what it allows on items of some kinds
+            (keys,) = one["Condition"]["ForAllValues:StringLike"].values()
+            assert list(one["Condition"]["ForAllValues:StringLike"]) == ["dynamodb:LeadingKeys"], f"{role}.{sid}"
+            assert keys
+            assert "*" not in keys
+            # And never anything that has no such key, for which the condition would hold of itself
+            assert not {"dynamodb:Scan", "dynamodb:PartiQLSelect"} & set(stack.many(one["Action"])), f"{role}.{sid}"
+
+
+def test_nobody_changes_or_deletes_what_the_audit_holds() -> None:
+    for role, sid, one in STATEMENTS:
+        (keys,) = one.get("Condition", {}).get("ForAllValues:StringLike", {"": []}).values()
+        if "AUDIT#*" in keys:
+            assert not {"dynamodb:UpdateItem", "dynamodb:DeleteItem"} & set(stack.many(one["Action"])), f"{role}.{sid}"
 
 
 def test_parameters_and_outputs_are_described() -> None:
@@ -225,9 +301,28 @@ def test_parameters_and_outputs_are_described() -> None:
     assert all(name in rest for name in stack.template()["Parameters"])
 
 
+def secret_actions(statement: dict[str, Any]) -> set[str]:
+    """What a statement allows on secrets."""
+    return {action for action in stack.many(statement["Action"]) if action.startswith("secretsmanager:")}
+
+
+def fnmatch_any(text: str, patterns: list[str]) -> bool:
+    """Whether a text is like one of several patterns of IAM's."""
+    return any(fnmatchcase(text, pattern) for pattern in patterns)
+
+
 def needs(source: Path) -> Iterator[str]:
-    """The settings that a handler insists on: ``settings(needs=(...))``."""
-    for node in ast.walk(ast.parse(source.read_text())):
+    """The settings that a handler insists on: ``settings(needs=(...))``, the names there or in a constant."""
+    tree = ast.parse(source.read_text())
+    constants = {
+        target.id: node.value
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    for node in ast.walk(tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "settings":
             for keyword in node.keywords:
-                yield from ast.literal_eval(keyword.value)
+                value = keyword.value
+                yield from ast.literal_eval(constants[value.id] if isinstance(value, ast.Name) else value)

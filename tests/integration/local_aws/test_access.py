@@ -1,8 +1,12 @@
 """IAM on the local AWS decides as AWS does where the emulator decides otherwise."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
+import pytest
+
+Json = dict[str, Any]
 READS = """
 import boto3
 kinesis = boto3.client("kinesis")
@@ -51,3 +55,82 @@ def test_a_policy_of_tls_only_lets_loopback_in(client: Any, name: str) -> None:
         s3.delete_bucket_policy(Bucket=name)
         s3.delete_object(Bucket=name, Key="k")
         s3.delete_bucket(Bucket=name)
+
+
+ASKS = """
+import boto3
+from botocore.exceptions import ClientError
+dynamodb = boto3.client("dynamodb")
+def handler(event, context):
+    try:
+        getattr(dynamodb, event["operation"])(**event["request"])
+    except ClientError as error:
+        return error.response["Error"]["Code"]
+    return "done"
+"""
+
+
+@pytest.fixture
+def table(client: Any, name: str) -> Iterator[str]:
+    schema = [{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}]
+    attributes = [{"AttributeName": key, "AttributeType": "S"} for key in ("pk", "sk", "other")]
+    index = {
+        "IndexName": "others",
+        "KeySchema": [{"AttributeName": "other", "KeyType": "HASH"}],
+        "Projection": {"ProjectionType": "ALL"},
+    }
+    client("dynamodb").create_table(
+        TableName=name,
+        KeySchema=schema,
+        AttributeDefinitions=attributes,
+        BillingMode="PAY_PER_REQUEST",
+        GlobalSecondaryIndexes=[index],
+    )
+    yield name
+    client("dynamodb").delete_table(TableName=name)
+
+
+def key(pk: str) -> Json:
+    return {"pk": {"S": pk}, "sk": {"S": "s"}}
+
+
+def requests(table: str, own: str, other: str) -> Iterator[tuple[str, Json, bool]]:
+    """Operations, their requests, and whether they touch what the caller may touch alone."""
+    for pk, may in ((own, True), (other, False)):
+        query = {"TableName": table, "ExpressionAttributeValues": {":p": {"S": pk}, ":s": {"S": "s"}}}
+        yield "get_item", {"TableName": table, "Key": key(pk)}, may
+        yield "put_item", {"TableName": table, "Item": key(pk)}, may
+        yield "query", {**query, "KeyConditionExpression": "pk = :p AND sk >= :s"}, may
+        named = {"#k": "pk"}
+        yield "query", {**query, "KeyConditionExpression": "#k=:p AND sk = :s", "ExpressionAttributeNames": named}, may
+        update = {"TableName": table, "Key": key(pk), "UpdateExpression": "SET a = :s"}
+        yield "update_item", {**update, "ExpressionAttributeValues": {":s": {"S": "s"}}}, may
+        yield "delete_item", {"TableName": table, "Key": key(pk)}, may
+        batch = [key(own) | {"sk": {"S": "t"}}, key(pk)]
+        yield "batch_get_item", {"RequestItems": {table: {"Keys": batch}}}, may
+        # In a transaction each item is looked at by itself, as what is done to it.
+        writes = [{"Put": {"TableName": table, "Item": key(pk)}}, {"Delete": {"TableName": table, "Key": key("log-1")}}]
+        yield "transact_write_items", {"TransactItems": writes}, may
+
+
+def test_rights_on_items_go_by_their_partition_keys(client: Any, role: Any, function: Any, table: str) -> None:
+    # Given a function that may do everything to items of some keys, and delete those of others
+    arn = client("dynamodb").describe_table(TableName=table)["Table"]["TableArn"]
+    made = function(ASKS)
+    role_name = client("lambda").get_function_configuration(FunctionName=made)["Role"].rpartition("/")[2]
+    statements = [
+        {
+            "Effect": "Allow",
+            "Action": actions,
+            "Resource": arn,
+            "Condition": {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": [pattern]}},
+        }
+        for actions, pattern in (("dynamodb:*", "own-*"), ("dynamodb:DeleteItem", "log-*"))
+    ]
+    document = json.dumps({"Version": "2012-10-17", "Statement": statements})
+    client("iam").put_role_policy(RoleName=role_name, PolicyName="by-key", PolicyDocument=document)
+    # When it touches its own, and what is not
+    # Then it may the one and not the other
+    for operation, request, may in requests(table, "own-1", "other-1"):
+        answer = invoke(client, made, {"operation": operation, "request": request})
+        assert answer == ("done" if may else "AccessDeniedException"), (operation, request)

@@ -4,6 +4,7 @@ import io
 import json
 import zipfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -134,3 +135,18 @@ def test_http_callers_learn_nothing_of_a_failure(client: Any, endpoint: str, fun
             assert json.loads(answer.read()) == {"message": "Internal server error"}
     finally:
         api.delete_rest_api(restApiId=api_id)
+
+
+def test_a_rush_of_callers_is_served_by_a_few_processes(client: Any, function: Any) -> None:
+    # Given a function that has never been called
+    arn = function("import os\ndef handler(event, context): return os.getpid()", timeout=3)
+
+    def call(_: int) -> int:
+        return int(json.loads(client("lambda").invoke(FunctionName=arn)["Payload"].read()))
+
+    client("lambda")  # made once, before the threads
+    # When many call it at once
+    with ThreadPoolExecutor(60) as pool:
+        processes = list(pool.map(call, range(60)))
+    # Then all are answered in time, and not each by a process of its own
+    assert 1 <= len(set(processes)) < 60

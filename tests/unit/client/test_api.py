@@ -118,7 +118,7 @@ def test_runs_are_read_page_by_page_up_to_the_most() -> None:
     # Then all come, and the second page was asked for with the first's cursor
     assert [one["n"] for one in found] == [1, 2, 3]
     assert fake.requests[1].url.params["cursor"] == "c2"
-    assert fake.requests[1].url.params["limit"] == "3"
+    assert fake.requests[1].url.params["limit"] == "5"
 
 
 def test_a_run_id_can_not_leave_its_place_in_the_path() -> None:

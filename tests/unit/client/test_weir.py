@@ -21,6 +21,7 @@ from tests.unit.runs.reports import reported
 from weir.runs.models import Progress, RunSpec, Verdict
 
 URL = "http://127.0.0.1:1/v1"
+KEY = "weir_ann2ann3ann4ann5_k1_secret"
 DONE = Progress(planned=3, accepted=3, seen=3)
 
 
@@ -37,6 +38,9 @@ class Weir:
     def answer(self, request: httpx.Request) -> httpx.Response:
         request.read()
         name = f"{request.method} {request.url.path}"
+        # The storage takes the signature of its own URL, and no other; everything but health takes the key alone.
+        signed = request.headers.get("Authorization") == f"Bearer {KEY}"
+        assert signed == (not name.startswith(("PUT", "GET /v1/health"))), name
         if name in self.changes:
             return self.changes[name](request)
         if name == "POST /v1/runs":
@@ -81,7 +85,8 @@ def type_in(service: Weir, *arguments: str) -> tuple[int, str]:
 
 @pytest.fixture(autouse=True)
 def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the demo writes its page."""
+    """Where the demo writes its page; requests speak with an API key."""
+    monkeypatch.setenv("WEIR_API_KEY", KEY)
     monkeypatch.setattr(weir, "PAGE", tmp_path / "local" / "report.html")
     return tmp_path / "local" / "report.html"
 

@@ -9,7 +9,8 @@ ROUTE = """
       Events:
         List: {Type: Api, Properties: {RestApiId: !Ref Api, Path: /streams, Method: get%s}}
         Alive: {Type: Api, Properties: {RestApiId: !Ref Api, Path: /health, Method: GET}}
-        Aws: {Type: Api, Properties: {RestApiId: !Ref Api, Path: /health/aws, Method: GET}}
+        Aws: {Type: Api, Properties: {RestApiId: !Ref Api, Path: /health/aws, Method: GET, Auth: {Authorizer: NONE}}}
+        Login: {Type: Api, Properties: {RestApiId: !Ref Api, Path: /auth/login, Method: post, Auth: {Authorizer: NONE}}}
         Queue: {Type: SQS, Properties: {Queue: !GetAtt Queue.Arn}}
 """
 BARE_API = "  Api: {Type: AWS::Serverless::Api, Properties: {StageName: v1}}"
@@ -31,14 +32,19 @@ def template(api: str, auth: str = "", head: str = "") -> str:
         (template(BARE_API, head="Globals: {Api: {Auth: {DefaultAuthorizer: Weir}}}\n"), []),
         (template(BARE_API.replace("v1", "v1, DefinitionBody: {}")), ["every route of Api", "GET /streams (Streams)"]),
         (template("").replace("RestApiId: !Ref Api, Path: /streams", "Path: /streams"), ["GET /streams (Streams)"]),
-        (template("").replace("/health/aws", "/healthy"), ["GET /streams (Streams)", "GET /healthy (Streams)"]),
+        (template(GUARDED_API).replace("/health/aws", "/healthy"), ["GET /healthy (Streams)"]),
+        (template(GUARDED_API).replace("/health/aws", "/health/secrets"), ["GET /health/secrets (Streams)"]),
+        (template(GUARDED_API).replace("post", "delete"), ["DELETE /auth/login (Streams)"]),
     ],
-    ids=["bare", "own", "default", "opened", "other", "globals", "definition body", "implicit api", "look-alike"],
+    ids=[
+        *("bare", "own", "default", "opened", "other", "globals", "definition body", "implicit api"),
+        *("look-alike", "below an open one", "other method"),
+    ],
 )
 def test_routes_without_an_authorizer_are_found(text: str, found: list[str]) -> None:
     # Given a template
     # When its routes are looked through
-    # Then those that nobody guards are named, health apart
+    # Then those that nobody guards are named, but for health and the ways in
     assert open_routes(parse(text)) == found
 
 

@@ -15,6 +15,13 @@ from weir.runtime.errors import FieldError, WeirError
 
 SECRET = "arn:aws:secretsmanager:us-east-1:123456789012:secret:signing"
 Call = Callable[..., dict[str, Any]]
+OPERATOR = {"sub": "ann", "scopes": "orders:read orders:write", "credential": "token", "credential_id": "s1"}
+NEEDS = {
+    "GET /fail": http.PUBLIC,
+    "POST /orders": "orders:write",
+    "GET /orders/{name}": "orders:read",
+    "GET /broken": http.SIGNED_IN,
+}
 
 
 def subclasses(of: type[WeirError]) -> Iterator[type[WeirError]]:
@@ -41,7 +48,7 @@ class Answer(BaseModel):
 def event(method: str, path: str, body: str | None = None, **changes: Any) -> dict[str, Any]:
     """API Gateway's proxy event (REST)."""
     headers = {"Content-Type": "application/json", **changes.pop("headers", {})}
-    context = {"requestId": "gateway-1", "path": f"/v1{path}", "stage": "v1", "authorizer": {}}
+    context = {"requestId": "gateway-1", "path": f"/v1{path}", "stage": "v1", "authorizer": OPERATOR}
     return {
         "httpMethod": method,
         "path": path,
@@ -68,7 +75,9 @@ def raised() -> list[Exception]:
 def call(configure: Configure, context: Context, raised: list[Exception]) -> Call:
     """The handler of a small app, wired as every handler is."""
     configure()
-    app = APIGatewayRestResolver(enable_validation=True, response_validation_error_http_code=500)
+    app = APIGatewayRestResolver(
+        enable_validation=True, response_validation_error_http_code=500, json_body_deserializer=http.strict_json
+    )
     http.wire(app)
 
     @app.get("/fail")
@@ -87,7 +96,11 @@ def call(configure: Configure, context: Context, raised: list[Exception]) -> Cal
     def broken() -> Answer:
         return {"shards": SECRET}  # type: ignore[return-value]
 
-    handler = http.entry(app)
+    @app.get("/forgotten")
+    def forgotten() -> Answer:
+        return Answer(shards=1)
+
+    handler = http.entry(app, NEEDS, most_bytes=100_000)
     return lambda *args, **changes: handler(event(*args, **changes), context)
 
 
@@ -120,10 +133,10 @@ def test_every_error_is_a_problem_of_its_own_status(
 
 
 def test_statuses_and_slugs_are_one_each() -> None:
-    # Given the whole tree / Then no two errors share a status or a slug
+    # Given the whole tree / Then no two errors share a slug, and no two families a status
     tree = list(subclasses(WeirError))
-    assert len(tree) == 13
-    assert len({one.status for one in tree}) == len({one.slug for one in tree}) == 13
+    assert len(tree) == len({one.slug for one in tree}) == 14
+    assert len({one.status for one in tree if one.__base__ is WeirError}) == 13
 
 
 def test_without_a_wait_there_is_no_retry_after(call: Call, raised: list[Exception]) -> None:
@@ -170,7 +183,7 @@ def test_a_resolver_that_fails_itself_still_answers_a_problem(configure: Configu
             raise RuntimeError(SECRET)
 
     # When called / Then the answer is a problem with an id
-    answer = http.entry(Broken())(event("GET", "/x"), context)  # type: ignore[arg-type]
+    answer = http.entry(Broken(), {"GET /x": http.PUBLIC})(event("GET", "/x"), context)  # type: ignore[arg-type]
     assert problem_of(answer)["status"] == 500
     assert SECRET not in answer["body"]
 
@@ -202,7 +215,7 @@ def test_a_wrong_value_is_not_sent_back(call: Call) -> None:
 
 
 def test_path_and_query_are_named_too(call: Call) -> None:
-    answer = call("GET", "/orders/too-long", query={"limit": "500"})
+    answer = call("GET", "/orders/too-long", resource="/orders/{name}", query={"limit": "500"})
     assert {one["field"] for one in problem_of(answer)["errors"]} == {"name", "limit"}
 
 
@@ -273,10 +286,12 @@ def test_the_request_is_counted_by_route_and_not_by_path(call: Call, capsys: pyt
 
 def test_the_principal_comes_from_the_authorizer_alone() -> None:
     # Given an event with a verified caller, and headers that claim another
-    verified = {"sub": "user-1", "roles": "admin reader", "scopes": "runs:write", "groups": ""}
+    verified = {"sub": "user-1", "roles": "admin reader", "scopes": "runs:write", "groups": "", "username": "ann"}
+    verified |= {"credential": "key", "credential_id": "k1", "must_change_password": "true"}
     told = event("GET", "/x", headers={"sub": "user-2", "roles": "admin"}, request_context={"authorizer": verified})
     caller = http.principal(told)
-    assert caller == http.Principal("user-1", frozenset({"admin", "reader"}), frozenset(), frozenset({"runs:write"}))
+    granted = (frozenset({"admin", "reader"}), frozenset[str](), frozenset({"runs:write"}))
+    assert caller == http.Principal("user-1", *granted, "ann", "key", "k1", True)
     assert caller.is_admin
     # Then without an authorizer nobody is granted anything
     for nobody in (None, {}, {"roles": "admin"}):
@@ -284,6 +299,80 @@ def test_the_principal_comes_from_the_authorizer_alone() -> None:
         assert anonymous == http.Principal("anonymous")
         assert not anonymous.is_admin
     assert http.principal({}) == http.Principal()
+
+
+def test_where_a_request_came_from_is_what_api_gateway_saw() -> None:
+    # Given a caller that claims another address in a header, and a very long agent
+    identity = {"sourceIp": "192.0.2.7", "userAgent": "a" * 1000}
+    claimed = {"X-Forwarded-For": "10.0.0.1", "X-Request-Id": "somebody-elses"}
+    told = event("GET", "/x", headers=claimed, request_context={"identity": identity})
+    # Then the connection's address and the gateway's id count, and the agent is cut
+    assert http.origin(told) == http.Origin("192.0.2.7", "a" * 256, "gateway-1")
+    assert http.origin({}).source_ip == "unknown"
+
+
+NOBODY: dict[str, str] = {}
+BAD_ORDER = json.dumps({"shards": 0, "mode": "A"})
+
+
+@pytest.mark.parametrize(
+    ("caller", "status", "slug"),
+    [
+        (NOBODY, 401, "unauthenticated"),
+        ({"sub": "ann"}, 401, "unauthenticated"),  # a principal that nothing has verified
+        (OPERATOR | {"scopes": "orders:read"}, 403, "forbidden"),
+        (OPERATOR | {"scopes": ""}, 403, "forbidden"),
+        (OPERATOR | {"scopes": "orders:writes xorders:write"}, 403, "forbidden"),
+        (OPERATOR | {"must_change_password": "true"}, 403, "password-change-needed"),
+        (OPERATOR, 422, "invalid"),
+    ],
+)
+def test_who_may_not_call_a_route_learns_nothing_of_its_fields(
+    call: Call, caller: dict[str, str], status: int, slug: str
+) -> None:
+    # Given a body that is wrong / When it is sent / Then only who may send one is told so
+    answer = call("POST", "/orders", BAD_ORDER, request_context={"authorizer": caller})
+    document = problem_of(answer)
+    assert (document["status"], document["type"]) == (status, http.PROBLEM_TYPE + slug)
+    assert ("errors" in document) == (status == 422)
+    assert answer["multiValueHeaders"].get("WWW-Authenticate") == (["Bearer"] if status == 401 else None)
+
+
+def test_what_is_about_the_caller_alone_needs_no_scope(call: Call) -> None:
+    # Given a route for whoever is signed in
+    nothing_granted = OPERATOR | {"scopes": "", "must_change_password": "true"}
+    # Then it is reached (and fails for reasons of its own), but by nobody who is not
+    assert call("GET", "/broken", request_context={"authorizer": nothing_granted})["statusCode"] == 500
+    assert call("GET", "/broken", request_context={"authorizer": NOBODY})["statusCode"] == 401
+
+
+@pytest.mark.parametrize("path", ["/forgotten", "/nowhere"])
+def test_a_route_that_nobody_has_thought_about_is_open_to_nobody(call: Call, path: str) -> None:
+    # Given a route that the handler has and does not name, and one that it does not have
+    assert call("GET", path, request_context={"authorizer": NOBODY})["statusCode"] == 401
+    assert "No route GET" in problem_of(call("GET", path))["detail"]
+    assert call("GET", path)["statusCode"] == 404
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "told"),
+    [
+        ('{"shards": 1, "mode": "A", "shards": 2}', 400, "'shards' stands twice"),
+        ('{"shards": 1, "mode": "A", "deep": {"x": 1, "x": 2}}', 400, "'x' stands twice"),
+        ('{"shards": NaN, "mode": "A"}', 400, "NaN"),
+        ("[" * 40_000, 400, "nested too deeply"),
+        ('{"a":' * 15_000, 400, "nested too deeply"),
+        (json.dumps({"mode": "A" * 100_000}), 413, "100,000 bytes"),
+        (json.dumps({"mode": "\N{PILE OF POO}" * 30_000}, ensure_ascii=False), 413, "100,000 bytes"),
+        ('{"shards": ' + "9" * 5_000 + "}", 400, "too many digits"),
+        ("{", 400, "not valid JSON"),
+        ("\x00", 400, "not valid JSON"),
+    ],
+)
+def test_bodies_made_to_confuse_are_refused(call: Call, body: str, status: int, told: str) -> None:
+    document = problem_of(call("POST", "/orders", body))
+    assert document["status"] == status
+    assert told in document["detail"]
 
 
 def test_only_admins_pass_where_admins_are_asked() -> None:

@@ -17,11 +17,11 @@ class Store:
         self.asked: list[str] = []
         self.failures: list[Exception] = []
 
-    def get_secret_value(self, SecretId: str) -> dict[str, Any]:  # noqa: N803 (AWS's name)
-        self.asked.append(SecretId)
+    def get_secret_value(self, SecretId: str, VersionStage: str = "") -> dict[str, Any]:  # noqa: N803 (AWS's names)
+        self.asked.append(f"{SecretId} {VersionStage}".strip())
         if self.failures:
             raise self.failures.pop(0)
-        return {"SecretString": f"secret of {SecretId}"}
+        return {"SecretString": f"{VersionStage or 'secret'} of {SecretId}"}
 
 
 @pytest.fixture
@@ -60,3 +60,23 @@ def test_a_mistake_of_our_own_is_not_dressed_up_as_awss(store: Store) -> None:
     store.failures.append(KeyError("ours"))
     with pytest.raises(KeyError):
         secrets.secret("a")
+
+
+def test_a_version_is_read_each_time_by_its_stage(store: Store) -> None:
+    assert [secrets.version("a", stage) for stage in ("AWSCURRENT", "AWSCURRENT")] == ["AWSCURRENT of a"] * 2
+    assert secrets.version("a", "AWSPREVIOUS") == "AWSPREVIOUS of a"
+    assert store.asked == ["a AWSCURRENT", "a AWSCURRENT", "a AWSPREVIOUS"]
+
+
+def test_a_stage_without_a_version_is_none(store: Store) -> None:
+    told = {"Error": {"Code": "ResourceNotFoundException", "Message": "can't find the specified secret value"}}
+    store.failures.append(ClientError(told, "GetSecretValue"))  # type: ignore[arg-type]
+    assert secrets.version("a", "AWSPREVIOUS") is None
+
+
+def test_a_version_that_cant_be_read_is_told_as_any_secret(store: Store) -> None:
+    store.failures += [EndpointConnectionError(endpoint_url="https://x"), KeyError("ours")]
+    with pytest.raises(Unavailable):
+        secrets.version("a", "AWSCURRENT")
+    with pytest.raises(KeyError):
+        secrets.version("a", "AWSCURRENT")

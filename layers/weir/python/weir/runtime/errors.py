@@ -4,6 +4,7 @@ WeirError
 ├── BadRequest 400            the request can't be read
 ├── Unauthenticated 401       nobody, or not who they say
 ├── Forbidden 403             known, but not allowed
+│   └── PasswordChangeNeeded  the password is one that somebody else knows
 ├── NotFound 404
 ├── Conflict 409              the state of the thing forbids it (now)
 ├── PreconditionFailed 412    If-Match did not match
@@ -69,6 +70,12 @@ class Forbidden(WeirError):
     """The caller is known and may not do this."""
 
     status, slug, title = 403, "forbidden", "Forbidden"
+
+
+class PasswordChangeNeeded(Forbidden):
+    """The password is one that somebody else knows; nothing else works before it was changed."""
+
+    slug = "password-change-needed"
 
 
 class NotFound(WeirError):

@@ -39,7 +39,18 @@ class Settings:
     run_machine_arn: str = ""
     cleanup_machine_arn: str = ""
     settle_queue_url: str = ""
+    identity_table: str = ""
     signing_secret_arn: str = ""
+    key_pepper_secret_arn: str = ""
+    admin_secret_arn: str = ""
+    providers_secret_arn: str = ""
+    token_issuer: str = ""
+    token_audience: str = "weir"  # noqa: S105 - a name, no secret
+    access_token_seconds: int = 900
+    refresh_token_days: int = 14
+    oauth_clients: str = ""
+    self_registration: bool = False
+    public_url: str = ""
     run_stream_prefix: str = "weir-run-"
     max_run_cost_usd: str = "5.00"
     worker_records_per_second: int = 10_000
@@ -92,6 +103,8 @@ def _wrong(name: str, value: Any) -> str | None:
         return f"is none of {', '.join(_LOG_LEVELS)}"
     if name == "max_run_cost_usd" and not _MONEY.fullmatch(value):
         return "is no amount of US dollars, such as 5.00"
+    if name == "access_token_seconds" and not 60 <= value <= 3600:
+        return "is not from 60 to 3600"
     may_be_zero = name == "metrics_wait_seconds"
     if type(value) in {int, float} and not (0 < value < float("inf") or (value == 0 and may_be_zero)):
         return "must be a number above 0"
