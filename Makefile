@@ -1,6 +1,7 @@
 # The commands people type. Each sets up what it needs by itself.
 PYTHON ?= python3
 STAGE ?= dev
+WORKERS ?= 2
 PY := .venv/bin/python
 READY := .venv/.ready
 TOOLS := .tools/ministack/.ready .tools/sam/.ready
@@ -10,7 +11,7 @@ PYTEST := $(PY) -m pytest -q
 timed = @start=$$(date +%s); $(2) || exit 1; echo "-- $(1): $$(( $$(date +%s) - start )) s"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down demo test check unit contract faults integration bench openapi deploy admin-password \
+.PHONY: help setup up down demo test check unit contract faults others integration bench openapi deploy admin-password \
   migrate test-aws lock clean
 
 help: ## list the commands
@@ -27,7 +28,13 @@ down: $(READY) ## stop the local AWS; nothing is left running
 demo: up ## prove a stream end to end on the local AWS: make demo [FILE=my.jsonl [KEY=field]]
 	@$(PY) -m client.weir demo $(if $(FILE),"$(FILE)") $(if $(KEY),--key-field "$(KEY)")
 
-test: check unit contract faults integration ## everything below, in this order
+test: check ## everything below: the faults, which only compute, beside the rest, which mostly waits
+	@$(MAKE) --no-print-directory -j2 WORKERS=1 faults others
+
+others: ## unit, contract, integration
+	@$(MAKE) --no-print-directory -j1 unit
+	@$(MAKE) --no-print-directory -j1 contract
+	@$(MAKE) --no-print-directory -j1 integration
 
 check: $(READY) ## formatting, lint, types, import contracts, template, OpenAPI document
 	$(call timed,format,$(PY) -m ruff format --check --quiet $(CODE))
@@ -38,13 +45,13 @@ check: $(READY) ## formatting, lint, types, import contracts, template, OpenAPI 
 	$(call timed,openapi,$(PY) -m local.openapi --check)
 
 unit: $(READY) ## rules with fakes, adapters with moto; no network
-	$(call timed,unit,$(PYTEST) -n 2 --dist loadfile tests/unit)
+	$(call timed,unit,$(PYTEST) -n $(WORKERS) --dist loadfile tests/unit)
 
 contract: $(READY) ## events, OpenAPI, state machine graph, template rules; no network
 	$(call timed,contract,$(PYTEST) tests/contract)
 
 faults: $(READY) ## each AWS call of a run made to fail, in a simulation; no network
-	$(call timed,faults,$(PYTEST) -n 2 tests/faults)
+	$(call timed,faults,$(PYTEST) -n $(WORKERS) tests/faults)
 
 integration: up ## the deployed stack on the local AWS
 	$(call timed,integration,$(PYTEST) tests/integration)

@@ -11,7 +11,7 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any
 
 STREAM = "bench"
@@ -194,7 +194,7 @@ def _weir(endpoint: str, warm: list[Row], timed: list[Row], *, aggregate: bool, 
     def insert(some: list[Row]) -> int:
         confirmed = 0
 
-        def on_accepted(accepted: list[Any]) -> None:
+        def on_accepted(accepted: Sequence[Any]) -> None:
             nonlocal confirmed
             confirmed += len(accepted)
 

@@ -20,6 +20,9 @@ FIELDS = frozenset(
 )
 """Members of bodies that hold a secret."""
 
+OF_OURS = 43
+"""Characters of base64url at the end of Weir's own keys and tokens, which may hold underscores."""
+
 _known: set[str] = set()
 
 
@@ -32,7 +35,7 @@ def known() -> Iterator[str]:
     """All of them; of those with parts, such as a token with its signature, the telling part too."""
     for secret in sorted(_known):
         yield secret
-        last = secret.rpartition(".")[2].rpartition("_")[2]
+        last = secret[-OF_OURS:] if secret.startswith("weir_") else secret.rpartition(".")[2]
         if last != secret and len(last) >= SHORTEST:
             yield last
 
