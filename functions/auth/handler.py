@@ -139,7 +139,10 @@ def me() -> Me:
 def change_password(
     asked: Annotated[PasswordChange, Body(description="The present password, and the new one")],
 ) -> LoginAnswer:
-    """Every other session ends at once, their access tokens within 60 seconds. API keys stay."""
+    """Every other session ends at once, their access tokens within 60 seconds. API keys stay.
+
+    Who has no password, for they log in at a provider, gets the first one from an admin.
+    """
     from weir.identity import login
     from weir.identity.wiring import deps
 

@@ -12,7 +12,7 @@ settings(needs=("runs_table", "runs_bucket"))
 
 Event = dict[str, Any]
 _STEPS: dict[str, Callable[[str, Event, Wiring], Any]] = {
-    "plan": lambda run_id, event, wires: steps.plan(run_id, event["spec"], event["execution_arn"], wires),
+    "plan": lambda run_id, event, wires: steps.planned(run_id, event["spec"], event["execution_arn"], wires),
     "create": lambda run_id, _, wires: steps.create(run_id, wires),
     "active": lambda run_id, _, wires: steps.active(run_id, wires),
     "branch_failed": lambda run_id, event, wires: steps.branch_failed(run_id, steps.failed(event["failure"]), wires),

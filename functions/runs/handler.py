@@ -57,7 +57,7 @@ class Runs(BaseModel):
 
 
 class Upload(BaseModel):
-    """Where to PUT a file of lines, once, and what to name as ``load.source`` afterwards."""
+    """Where to PUT a file of lines, and what to name as ``load.source``. A run reads what it finds when it begins."""
 
     model_config = ConfigDict(frozen=True)
 

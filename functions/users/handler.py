@@ -140,7 +140,7 @@ def show(user_id: Id) -> Response[UserView]:
 def change(
     user_id: Id, patch: Annotated[UserPatch, Body(description="What to change")], if_match: IfMatch = None
 ) -> Response[UserChanged]:
-    """Roles, groups, e-mail address, disabled, a new password. Tokens that tell otherwise end within 60 seconds."""
+    """Roles, groups, e-mail address, disabled, a new password, all keys revoked. What ends, ends within 60 seconds."""
     from weir.identity.users import change_user
 
     user, password = change_user(user_id, patch, if_match, _asker(), _users(), SYSTEM)

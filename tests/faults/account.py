@@ -322,4 +322,5 @@ def _furnish() -> None:
         ],
     )
     s3_backends[ACCOUNT]["aws"].create_bucket(BUCKET, REGION)
+    s3_backends[ACCOUNT]["aws"].put_bucket_versioning(BUCKET, "Enabled")
     assert TABLE in dynamodb_backends[ACCOUNT][REGION].tables

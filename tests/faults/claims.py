@@ -64,6 +64,8 @@ def _false_counts(truth: Truth) -> Iterator[str]:
         yield f"{counted['lost']} lost, of {counted['accepted']} accepted and {counted['seen']} seen"
     if counted["lost"] == 0 and not counted["rejected"] and counted["seen"] != stored:
         yield f"nothing lost, but {counted['seen']} seen of {stored} stored"
+    if truth.verdict == "PASSED" and counted["latency"]["count"] != counted["seen"]:
+        yield f"PASSED, but {counted['latency']['count']} latencies were measured of {counted['seen']} seen"
     if truth.verdict == "PASSED" and counted["duplicates"] != truth.copies:
         yield f"{counted['duplicates']} duplicates, but there were {truth.copies}"
 

@@ -1,6 +1,7 @@
 """AWS in this process: moto behind botocore's last step, the sending of a request, where faults are put in, too.
 
-Everything above it is real: clients, signing, retries, time-outs as exceptions, parsing. Where moto differs from AWS:
+Everything above it is real: clients, retries, time-outs as exceptions, parsing (but not signatures: ``shortcuts``).
+Where moto differs from AWS:
 
 - Kinesis: a stream is CREATING at first, keeps the tags given at create, can't be deleted or written to while CREATING,
   is DELETING for a while, and a second DeleteStream is then refused; records arrive in virtual time.
@@ -24,12 +25,12 @@ from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.exceptions import BotoCoreError, ConnectionClosedError, EndpointConnectionError, ReadTimeoutError
 from botocore.httpsession import URLLib3Session
 from moto.cloudwatch.models import cloudwatch_backends
-from moto.core.botocore_stubber import BotocoreStubber, MockRawResponse
-from moto.core.responses import ActionResult
+from moto.core.botocore_stubber import MockRawResponse
 from moto.dynamodb.models import dynamodb_backends
 from moto.kinesis.models import KinesisBackend, kinesis_backends
 from moto.s3.models import s3_backends
 
+from tests.faults import shortcuts
 from tests.faults.fault import Fault, Kind
 from tests.faults.kernel import Kernel
 from tests.faults.machine import Place
@@ -44,7 +45,6 @@ METRICS_LATE_SECONDS = 8.0
 STUCK_SECONDS = 250.0
 READ_TIMEOUT_SECONDS = 1.0
 
-_MOTO = BotocoreStubber()
 _WRITES_TO_A_STREAM = {"PutRecords", "GetShardIterator", "ListShards"}
 _TARGETS = {
     "Kinesis_20131202": "kinesis",
@@ -235,9 +235,7 @@ class Cloud:
             refused = self._before_kinesis(name, asked.get("StreamName"))
             if refused is not None:
                 return json_answer(request, 400, {"__type": refused, "message": "The stream's state forbids it."})
-        found = _MOTO.process_request(request)
-        assert found is not None, f"moto does not answer {request.url}"
-        status, headers, body = found
+        status, headers, body = shortcuts.answer(operation, request)
         answer = AWSResponse(request.url, status, headers, MockRawResponse(body))
         if service == "kinesis" and status == 200:
             self._after_kinesis(name, asked, answer, reaches=reaches)
@@ -319,23 +317,13 @@ class Cloud:
             self.keep_metrics(stream_name, incoming_bytes, incoming_records)
 
         with (
-            patch.object(ActionResult, "execute_result", _quickly),
+            shortcuts.taken(),
             patch.object(URLLib3Session, "send", send),
             patch("botocore.endpoint.time", SimpleNamespace(sleep=self.sleep)),
             patch.object(KinesisBackend, "_send_stream_metrics", metrics),
             patch("moto.kinesis.models.utcnow", lambda: self.kernel.datetime().replace(tzinfo=None)),
         ):
             yield
-
-
-_serialized = ActionResult.execute_result
-
-
-def _quickly(result: ActionResult, context: Any) -> Any:
-    """moto's answer; DynamoDB's is JSON already, and walking its model for each value is half of what a case costs."""
-    if context.operation_model.name in {"GetItem", "Query", "UpdateItem"} and isinstance(result.result, dict):
-        return 200, {}, json.dumps(result.result, default=lambda value: value.tojson_answer())
-    return _serialized(result, context)
 
 
 def _no_states(name: str, _asked: dict[str, Any]) -> tuple[int, dict[str, Any]]:

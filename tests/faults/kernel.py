@@ -19,6 +19,13 @@ class Killed(BaseException):
     """Unwinds a process of a simulation that is given up."""
 
 
+def _shut() -> threading.Lock:
+    """A lock to wait at until another thread lets one through; a semaphore does the same in Python, and slower."""
+    lock = threading.Lock()
+    lock.acquire()
+    return lock
+
+
 class Process:
     """One thread of the simulation. ``invocation`` is the function invocation that it is in, if any."""
 
@@ -26,7 +33,7 @@ class Process:
         self.invocation: Any = None
         self.done = False
         self._run = run
-        self.turn = threading.Semaphore(0)
+        self.turn = _shut()
         self.thread: threading.Thread | None = None
 
     def body(self) -> None:
@@ -43,7 +50,7 @@ class Kernel:
         self._waiting: list[tuple[float, int, Process]] = []
         self._parked: set[Process] = set()
         self._number = count()
-        self._back = threading.Semaphore(0)
+        self._back = _shut()
         self._broken: BaseException | None = None
         self._killing = False
         self._until = float("inf")

@@ -15,8 +15,16 @@ NEIGHBOURS: dict[str, dict[str, str]] = {
     "weir-run-by-hand": {"weir:managed": "true", "weir:stack": "weir", "weir:run-id": RUN_ID},
     "weir-run-later": {"weir:managed": "true", "weir:stack": "weir", "weir:run-id": "other", "weir:expires-at": FUTURE},
     "weir-run-unreadable": {"weir:managed": "true", "weir:stack": "weir", "weir:expires-at": "yesterday"},
+    "weir-run-by-id": {"weir:run-id": RUN_ID},
+    "weir-run-of-another": {
+        "weir:managed": "true",
+        "weir:stack": "other",
+        "weir:run-id": RUN_ID,
+        "weir:expires-at": PASSED,
+    },
 }
-"""Name to tags: none, not managed, not really managed, no expiry, not yet expired, an expiry that can't be read."""
+"""Name to tags: none, not managed, not really managed, no expiry, not yet expired, an expiry that can't be read, the id
+of a run alone, another stack's."""
 
 
 def move_in(cloud: Cloud) -> dict[str, Any]:

@@ -17,7 +17,14 @@ from tests.faults.outcome import Outcome
 from tests.faults.verdicts import RULES, expected
 
 STORED = Counter({(0, "key", sequence): 1 for sequence in range(RECORDS)})
-COUNTED = {"accepted": RECORDS, "seen": RECORDS, "lost": 0, "rejected": 0, "duplicates": 0}
+COUNTED = {
+    "accepted": RECORDS,
+    "seen": RECORDS,
+    "lost": 0,
+    "rejected": 0,
+    "duplicates": 0,
+    "latency": {"count": RECORDS},
+}
 GOOD = Truth(
     stored=STORED,
     delivered=frozenset(STORED),
@@ -33,6 +40,7 @@ FALSE: dict[str, dict[str, Any]] = {
     "a record was never read": {"delivered": frozenset(FEWER)},
     "duplicates were not counted": {"stored": STORED + Counter({(0, "key", 0): 1})},
     "a loss is not told": {"measurement": {**COUNTED, "seen": RECORDS - 1}},
+    "a latency was not measured": {"measurement": {**COUNTED, "latency": {"count": RECORDS - 1}}},
     "another report": {"report": {"verdict": "FAILED"}},
     "no report": {"report": None},
     "a stream is there that is told gone": {"stream_exists": True},

@@ -21,6 +21,13 @@ FOREIGN: dict[str, dict[str, str]] = {
         "weir:expires-at": FUTURE,
     },
     "not managed": {"weir:run-id": "somebody", "weir:expires-at": PASSED},
+    "the run's by its id alone": {"weir:run-id": RUN_ID},
+    "another stack's": {
+        "weir:managed": "true",
+        "weir:stack": "other",
+        "weir:run-id": RUN_ID,
+        "weir:expires-at": PASSED,
+    },
 }
 
 

@@ -22,6 +22,9 @@ STARTS = (("Start", "stepfunctions.StartExecution"),)
 CAN_NOT_FIND_OUT = (("Close", "kinesis.ListTagsForStream"), ("Analyze", "cloudwatch.GetMetricData"))
 
 
+READING = frozenset({"ReadShards", "ReadShardsApart"})
+
+
 class Rule(NamedTuple):
     """``verdict`` is None where no run is stored."""
 
@@ -51,6 +54,24 @@ def _never_stored(case: Case) -> bool:
 
 def _stored_in_vain(case: Case) -> bool:
     return case.fault.kind in EFFECTIVE and (case.fault.lasting or case.fault.kind in DEATHS) and _at(case, STORES[1])
+
+
+def _not_timed(case: Case) -> bool:
+    """Whether a reader ends after its claim, and before the table tells of a checkpoint of it."""
+    fault = case.fault
+    if fault.place.state not in READING or _stays(fault):
+        return False
+    dies, first = fault.kind in DEATHS, fault.occurrence == 1
+    match fault.operation:
+        case "dynamodb.GetItem":  # the first comes before the claim
+            return dies and not first
+        case "dynamodb.UpdateItem":  # the claim, then the word of the checkpoint; of a long run only the last is tried
+            claimed = first and fault.kind in EFFECTIVE and (dies or _told(fault))
+            return claimed or (fault.occurrence == 2 and fault.kind is Kind.DIES_BEFORE)
+        case "s3.PutObject":  # of a long run the last is tried: it takes the place of one that is told of
+            return (dies or _told(fault)) and (first or fault.kind is not Kind.DIES_AFTER)
+        case _:
+            return dies
 
 
 RULES = (
@@ -102,6 +123,7 @@ RULES = (
         "Kinesis answers it once a second for the whole account, so CreateStream has the last word.",
         lambda case: _at(case, ("CreateStream", "kinesis.DescribeLimits")) and case.fault.kind is Kind.THROTTLED,
     ),
+    Rule("DEGRADED", "What a reader read and did not keep is read again: nobody can tell how late it was.", _not_timed),
     Rule("FAILED", "Trying again does not mend it, and the run can't do without.", lambda case: _stays(case.fault)),
     Rule("PASSED", "Tried again, it goes well.", lambda case: not _stays(case.fault)),
 )

@@ -151,6 +151,8 @@ def test_every_dependency_is_asked_something_cheap_of_the_stacks_own(monkeypatch
     conf = Settings(
         runs_table="r",
         idempotency_table="i",
+        identity_table="u",
+        packages_table="p",
         runs_bucket="b",
         run_machine_arn="m",
         cursor_secret_arn="s",
@@ -179,4 +181,5 @@ def test_what_is_not_configured_is_not_ready(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(aws, "client", lambda service, **_: Client())
     found = run(*dependencies.checks(frozenset({"aws", "db"}), Settings(), llm_required=False))
     unset = {name for name, result in found.items() if result.reason == "not configured"}
-    assert unset == {"dynamodb", "s3", "stepfunctions", "secretsmanager", "sqs", "runs_table", "idempotency_table"}
+    tables = {"runs_table", "idempotency_table", "identity_table", "packages_table"}
+    assert unset == {"dynamodb", "s3", "stepfunctions", "secretsmanager", "sqs"} | tables

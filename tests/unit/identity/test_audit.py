@@ -10,7 +10,7 @@ from tests.unit.identity.accounts import ANN, BOB, NOON, ORIGIN, Recorded, dynam
 from tests.unit.identity.directory import items
 from weir.identity import audit
 from weir.identity.audit import Entry
-from weir.runtime.dynamodb import Table
+from weir.runtime.dynamodb import Table, Write
 
 
 @pytest.fixture
@@ -54,6 +54,18 @@ def test_an_entry_tells_who_did_what_to_whom_and_from_where(table: Table, client
     )
     # And it goes after 400 days
     assert items(client)[0]["ttl"] == int((NOON + timedelta(days=400)).timestamp())
+
+
+def test_no_entry_is_written_over(table: Table, client: Recorded, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Given an entry, and another that chance gives the same key
+    monkeypatch.setattr(audit.secrets, "token_hex", lambda _: "0" * 16)
+    tell(table, NOON, "user.deleted")
+    before = items(client)
+    # When it is stored, by itself or with a change / Then the first stays, and the change is not made untold
+    tell(table, NOON, "user.changed")
+    change = Write(put={"pk": "USER#x", "sk": "USER"})
+    assert table.transact([change, audit.entry("user.created", "system", ANN, None, NOON)]) == (True, False)
+    assert items(client) == before
 
 
 def test_users_and_the_system_and_nobody_do_things_too(table: Table) -> None:

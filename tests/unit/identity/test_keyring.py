@@ -35,10 +35,55 @@ def test_a_secret_is_read_once_in_five_minutes(keyring: Keyring, secret: Secret,
         keyring.signing()
         keyring.find("1")
         time.pass_by(KEPT_SECONDS / 3 - 1)
-    assert secret.reads == ["AWSCURRENT", "AWSPREVIOUS"]
+    assert secret.reads == ["AWSCURRENT"]
     time.pass_by(KEPT_SECONDS)
     keyring.signing()
-    assert len(secret.reads) == 4
+    assert len(secret.reads) == 2
+
+
+def test_the_version_before_is_read_once_and_only_where_a_token_names_another_key(
+    keyring: Keyring, secret: Secret, time: Time
+) -> None:
+    # Given a secret that was rotated, and a process that meets a token from before
+    secret.rotate("2")
+    keyring.find("2")
+    assert "AWSPREVIOUS" not in secret.reads
+    for _ in range(3):
+        assert keyring.find("1") is not None
+        time.pass_by(KEPT_SECONDS)
+    # Then it reads the key before once, until the next rotation
+    assert secret.reads.count("AWSPREVIOUS") == 1
+    secret.rotate("3")
+    assert keyring.find("2") is not None
+    assert keyring.find("1") is None
+    assert secret.reads.count("AWSPREVIOUS") == 2
+
+
+def test_two_rotations_end_a_key_that_was_known(keyring: Keyring, secret: Secret, time: Time) -> None:
+    # Given a process that knows a key, which is two rotations old when it looks again
+    assert keyring.find("1") is not None
+    secret.rotate("2")
+    secret.rotate("3")
+    time.pass_by(KEPT_SECONDS)
+    assert keyring.find("1") is None
+
+
+def test_a_version_before_that_can_not_be_read_is_an_outage_and_no_refusal(
+    keyring: Keyring, secret: Secret, time: Time
+) -> None:
+    # Given a token from before a rotation, and a Secrets Manager that answered for the current version alone
+    secret.rotate("2")
+    keyring.signing()
+    secret.failure = Unavailable("down")
+    # Then whoever holds it is told to come again, and it is asked now and then
+    for _ in range(10):
+        with pytest.raises(Unavailable):
+            keyring.find("1")
+        time.pass_by(1)
+    assert secret.reads.count("AWSPREVIOUS") == 2
+    secret.failure = None
+    time.pass_by(LOOKS_AGAIN_SECONDS)
+    assert keyring.find("1") is not None
 
 
 def test_a_new_key_is_found_before_the_old_ones_are_read_again(keyring: Keyring, secret: Secret, time: Time) -> None:
@@ -91,7 +136,7 @@ def test_known_keys_outlast_a_secrets_manager_that_does_not_answer(
     for _ in range(60):
         assert keyring.signing() == known
         time.pass_by(1)
-    assert len(secret.reads) == 2 + 60 / LOOKS_AGAIN_SECONDS
+    assert len(secret.reads) == 1 + 60 / LOOKS_AGAIN_SECONDS
 
     # But not for ever
     time.pass_by(OUTLASTS_SECONDS)
@@ -114,7 +159,7 @@ def test_without_any_key_a_failure_is_told(keyring: Keyring, secret: Secret) -> 
         keyring.signing()
 
 
-def test_a_rotation_between_the_two_reads_hides_no_key_that_signs(secret: Secret, time: Time) -> None:
+def test_a_rotation_between_two_reads_hides_no_key_that_signs(secret: Secret, time: Time) -> None:
     # Given a rotation that ends just after the current version was read
     def read(stage: str) -> str | None:
         found = secret.read(stage)

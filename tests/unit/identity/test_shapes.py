@@ -2,17 +2,18 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.unit.identity.accounts import ANN, BOB, ORIGIN, PEPPER, Recorded, Time, person, user
+from tests.unit.identity.accounts import ANN, BOB, NOON, ORIGIN, PEPPER, Recorded, Time, let_in, person, user
 from tests.unit.identity.conftest import PASSWORD, caller_of
 from tests.unit.identity.directory import items, listed
-from weir.identity import api_keys, first_admin, login, sessions, users
+from tests.unit.identity.key_calls import make
+from weir.identity import api_keys, first_admin, login, sessions, tokens, users
 from weir.identity.authorizing import Gate
 from weir.identity.contract_api_keys import NewKey
 from weir.identity.contract_auth import LoginRequest
@@ -22,8 +23,12 @@ from weir.identity.key_store import Keys
 from weir.identity.models import User
 from weir.identity.revocations import Revocations
 from weir.identity.shapes import SHAPES
+from weir.identity.table import REVOKED, email_key, identity_key, name_key, session_key
 from weir.identity.users import Asker
 from weir.identity.wiring import Deps
+from weir.runtime.clock import rfc3339
+from weir.runtime.dynamodb import Table
+from weir.runtime.migrations import ShapeUnknown
 
 STORED = Path(__file__).parents[1] / "stored" / f"identity.{SHAPES.schema}.json"
 OF_A_PROVIDER = {"state", "code"}
@@ -97,3 +102,41 @@ def test_what_is_written_is_what_is_told_of(deps: Deps, ann: User, client: Recor
     for kind, found in written.items():
         assert found == told[kind], kind
     assert {item["schema"] for item in [*before, *items(client)]} == {SHAPES.schema}
+
+
+def newer(table: Table, item: dict[str, Any]) -> None:
+    """Store an item as a version that comes after this one writes it."""
+    table.put({**item, "schema": 99})
+
+
+NEWER: dict[str, tuple[dict[str, Any], Callable[[Deps], Any]]] = {
+    "name": ({**name_key("ann"), "user_id": ANN}, lambda deps: deps.users.by_name("ann")),
+    "email": ({**email_key("a@b.example"), "user_id": ANN}, lambda deps: deps.users.by_email("a@b.example")),
+    "identity": ({**identity_key("corp", "1"), "user_id": ANN}, lambda deps: deps.users.by_identity("corp", "1")),
+    "identity that is to be taken over": (
+        {**identity_key("corp", "1"), "user_id": BOB},
+        lambda deps: deps.users.identity(ANN, "corp", "1", deps.clock.now()),
+    ),
+    "revocation": (
+        {"pk": REVOKED, "sk": f"{rfc3339(NOON)}#user#{ANN}", "before": 1},
+        lambda deps: Revocations(deps.table, deps.clock).holds(
+            tokens.issue_access(user(), "session", deps.keyring.signing(), deps.settings, deps.clock.now())[1]
+        ),
+    ),
+    "keys made": ({"pk": f"USER#{ANN}", "sk": "KEYS", "made": 1}, lambda deps: make(Keys(deps.table))),
+    "session": (
+        {**session_key(ANN, "session2session3"), "began": int(NOON.timestamp())},
+        lambda deps: make(Keys(deps.table)),
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", NEWER)
+def test_what_a_newer_version_has_written_is_refused_by_every_reader(deps: Deps, kind: str) -> None:
+    # Given an item whose shape this version can't know
+    let_in(deps.table, user())
+    item, read = NEWER[kind]
+    newer(deps.table, item)
+    # When it is read / Then it is refused, and not taken for what it may no longer be
+    with pytest.raises(ShapeUnknown):
+        read(deps)

@@ -112,10 +112,11 @@ def test_a_token_is_of_the_form_that_is_documented() -> None:
     }
 
 
-def test_a_token_of_few_uses_makes_no_key_of_many() -> None:
+@pytest.mark.parametrize("limits", [{"max_uses": 3}, {"seconds": 60}, {"max_uses": 3, "seconds": 60}], ids=str)
+def test_a_token_of_few_uses_or_a_short_life_makes_no_key_of_more(limits: dict[str, int]) -> None:
     # Given an operator / When their token is limited / Then it does what they may, but nothing that is for people alone
     _, free = tokens.issue_access(user(roles=("operator",)), SESSION, KEY, CONF, NOON)
-    _, limited = tokens.issue_access(user(roles=("operator",)), SESSION, KEY, CONF, NOON, max_uses=3)
+    _, limited = tokens.issue_access(user(roles=("operator",)), SESSION, KEY, CONF, NOON, **limits)
     assert set(free.scopes) - set(limited.scopes) == {"keys:manage"}
     assert "runs:write" in limited.scopes
 

@@ -62,8 +62,9 @@ def table(aws: dict[str, Any]) -> RunsTable:
 
 @pytest.fixture(scope="module")
 def bucket(aws: dict[str, Any]) -> RunsBucket:
-    """The runs bucket."""
+    """The runs bucket, which keeps versions as the template says."""
     aws["s3"].create_bucket(Bucket="runs", CreateBucketConfiguration={"LocationConstraint": REGION})
+    aws["s3"].put_bucket_versioning(Bucket="runs", VersioningConfiguration={"Status": "Enabled"})
     return RunsBucket(aws["s3"], "runs")
 
 

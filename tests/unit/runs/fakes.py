@@ -12,11 +12,11 @@ from weir.runs import steps
 from weir.runs.bucket import RunsBucket
 from weir.runs.models import Failure, Run, RunPlan, RunSpec, Status, Step
 from weir.runs.planner import SourceSize, make_plan
-from weir.runs.stepfunctions import Machine
 from weir.runs.table import RunsTable
 from weir.runs.wiring import Wiring
 from weir.runtime.errors import WeirError
 from weir.runtime.settings import Settings
+from weir.runtime.stepfunctions import Machine
 from weir.streams.cloudwatch import Metrics
 from weir.streams.entries import Entry, PutResult
 from weir.streams.hashing import ShardMap
@@ -72,7 +72,7 @@ def stored(table: RunsTable, run: Run) -> Run:
     """The run, stored as its execution would have left it after the plan."""
     table.create(run)
     if run.plan is not None:
-        table.begin(run.run_id, run.plan, run.execution_arn or "")
+        table.begin(run.run_id, run.plan, run.execution_arn or "", run.source_version)
     return run
 
 

@@ -38,19 +38,31 @@ def test_reading_from_the_middle(bucket: RunsBucket) -> None:
     # Given an object larger than a chunk / When read from an offset / Then all behind it comes, in pieces
     data = bytes(range(256)) * 2_048
     bucket.write("large", data, "application/octet-stream")
-    assert bucket.size("large") == len(data)
+    assert bucket.look("large").bytes == len(data)
     chunks = list(bucket.open_at("large", 1_000))
     assert b"".join(chunks) == data[1_000:]
     assert len(chunks) > 1
 
 
 def test_what_is_not_there_is_missing(bucket: RunsBucket) -> None:
-    for ask in (bucket.size, bucket.read, bucket.load, lambda key: next(bucket.open_at(key, 0))):
+    for ask in (bucket.look, bucket.read, bucket.load, lambda key: next(bucket.open_at(key, 0))):
         with pytest.raises(ObjectMissing):
             ask("nowhere")
 
 
-def test_an_upload_url_takes_one_put_of_one_key(bucket: RunsBucket) -> None:
+def test_a_version_is_read_though_another_has_taken_its_place(bucket: RunsBucket) -> None:
+    # Given an object that was looked at, and then written over
+    bucket.write("twice", b"first", "text/plain")
+    found = bucket.look("twice")
+    bucket.write("twice", b"other", "text/plain")
+    # When read by its version / Then it is what was looked at; without one, the latest; and no other version is there
+    assert b"".join(bucket.open_at("twice", 1, found.version)) == b"irst"
+    assert bucket.read("twice") == b"other"
+    with pytest.raises(ObjectMissing):
+        next(bucket.open_at("twice", 0, "00000000-0000-0000-0000-000000000000"))
+
+
+def test_an_upload_url_takes_puts_of_one_key(bucket: RunsBucket) -> None:
     # Given a presigned URL / Then it names bucket, key and its end; moto can't check the signature
     url = bucket.upload_url("sources/abc", "application/jsonl")
     assert "sources/abc?" in url

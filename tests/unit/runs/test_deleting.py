@@ -12,7 +12,6 @@ from weir.runs.models import Failure
 from weir.runs.steps import StreamNotOurs
 from weir.runtime.errors import Timeout, Unavailable
 from weir.streams import tags
-from weir.streams.errors import StreamBusy
 
 
 def test_the_runs_stream_is_deleted(wires: Wires) -> None:
@@ -35,6 +34,7 @@ def test_the_failure_that_led_here_is_stored(wires: Wires) -> None:
         ({tags.MANAGED: "true", tags.STACK: "weir", tags.RUN_ID: "another"}, "another's"),
         ({tags.RUN_ID: "SELF"}, "not managed"),
         ({tags.MANAGED: "True", tags.STACK: "weir", tags.RUN_ID: "SELF"}, "not managed"),
+        ({tags.MANAGED: "true", tags.STACK: "other", tags.RUN_ID: "SELF"}, "another stack's"),
     ],
 )
 def test_a_stream_without_the_runs_tags_is_left_alone(found: dict[str, str], why: str, wires: Wires) -> None:
@@ -57,11 +57,27 @@ def test_deleting_what_is_gone_or_going_is_done(wires: Wires) -> None:
     assert steps.delete(run.run_id, None, wires) == {"kept": False}
 
 
-def test_a_stream_that_kinesis_is_changing_is_tried_again(wires: Wires) -> None:
+def test_a_stream_that_kinesis_is_changing_is_deleted_when_that_is_done(wires: Wires) -> None:
+    # Given a stream that can't be deleted yet / When it comes to that / Then it is no failure, and not gone either
+    run = created(wires)
+    stream = wires.log.streams[run.stream_name]
+    stream.status = "UPDATING"
+    assert steps.delete(run.run_id, None, wires) == {"kept": False}
+    assert steps.deleted(run.run_id, wires) == {"gone": False}
+    assert stream.status == "UPDATING"
+    # When Kinesis is done, and it is looked at again / Then it goes
+    stream.status = "ACTIVE"
+    assert steps.deleted(run.run_id, wires) == {"gone": False}
+    assert stream.status == "DELETING"
+
+
+def test_a_stream_that_kinesis_is_changing_for_ever_is_told(wires: Wires) -> None:
     run = created(wires)
     wires.log.streams[run.stream_name].status = "UPDATING"
-    with pytest.raises(StreamBusy):
-        steps.delete(run.run_id, None, wires)
+    steps.delete(run.run_id, None, wires)
+    wires.time.seconds += timedelta(minutes=10, seconds=1).total_seconds()
+    with pytest.raises(Timeout, match="UPDATING"):
+        steps.deleted(run.run_id, wires)
 
 
 @pytest.mark.parametrize(("keep", "failure", "kept"), [(True, None, True), (True, BROKEN, False), (False, None, False)])
@@ -108,8 +124,10 @@ def test_deleting_does_not_last_for_ever(wires: Wires) -> None:
     ("found", "failures", "left"),
     [
         (None, [], 0),
-        ({tags.RUN_ID: "SELF"}, [], 1),
-        ({tags.RUN_ID: "another"}, [], 0),
+        ({tags.MANAGED: "true", tags.STACK: "weir", tags.RUN_ID: "SELF"}, [], 1),
+        ({tags.MANAGED: "true", tags.STACK: "weir", tags.RUN_ID: "another"}, [], 0),
+        ({tags.MANAGED: "true", tags.STACK: "other", tags.RUN_ID: "SELF"}, [], 0),
+        ({tags.RUN_ID: "SELF"}, [], 0),
         ({}, [Unavailable("no answer")], None),
     ],
 )

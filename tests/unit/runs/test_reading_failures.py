@@ -11,7 +11,7 @@ from weir.runs.bucket import RunsBucket
 from weir.runs.envelope import run_tag
 from weir.runs.reading import OVERTIME_SECONDS, Outcome
 from weir.runs.table import RunsTable, TakenOver
-from weir.runtime.errors import Timeout, TooManyRequests, Unavailable
+from weir.runtime.errors import Timeout, TooManyRequests, Unavailable, WeirError
 from weir.streams.errors import StreamNotFound
 
 
@@ -137,6 +137,43 @@ def test_kinesis_not_answering_is_for_the_machine_to_retry(error: Exception, ben
         b.read()
     assert b.read().done
     assert b.state().ledger.unique == 3
+
+
+@pytest.mark.parametrize("error", [Unavailable("no answer"), StreamNotFound("not known everywhere yet")])
+def test_where_shards_were_not_known_at_first_every_record_has_its_latency(
+    error: WeirError, bench: Callable[..., Bench]
+) -> None:
+    # Given a reader that is not told its shards, so that it reads nothing, and records that come meanwhile
+    b = bench()
+    b.log.failures["shard_page"] = [error]
+    with pytest.raises(type(error)):
+        b.read()
+    b.write(range(5))
+    b.told(done=True)
+    # When another goes on later / Then it tells how late they were
+    b.time.seconds += 2
+    assert b.read().done
+    assert (b.state().ledger.unique, b.state().latency.count) == (5, 5)
+
+
+def test_a_reader_that_can_not_say_that_it_read_nothing_raises_what_kept_it(bench: Callable[..., Bench]) -> None:
+    # Given a reader that is not told its shards, and a bucket that takes nothing
+    b = bench()
+    b.write(range(5))
+    b.told(done=True)
+    b.log.failures["shard_page"] = [Unavailable("no shards")]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(b.bucket), "save", unavailable)
+        with pytest.raises(Unavailable, match="no shards"):
+            b.read()
+    # When another goes on / Then it takes it that they may have been read, and times none
+    b.time.seconds += 2
+    assert b.read().done
+    assert (b.state().ledger.unique, b.state().latency.count) == (5, 0)
+
+
+def unavailable(*_: Any) -> None:
+    raise Unavailable("no bucket")
 
 
 def test_what_was_read_before_kinesis_did_not_answer_is_not_read_again(bench: Callable[..., Bench]) -> None:

@@ -72,6 +72,17 @@ def test_an_input_that_is_no_spec_is_refused_and_nothing_is_stored(document: Any
     assert wires.table.head("refused-1") is None
 
 
+def test_a_spec_that_is_refused_is_an_answer_with_its_failure(wires: Wires) -> None:
+    # Given a wrong spec, which is nothing that is wrong with the function / Then it is told and not raised
+    refused = steps.planned("refused-2", {"load": {}}, "arn", wires)
+    assert (refused["planned"], refused["workers"], refused["readers"]) == (False, 0, 0)
+    assert (refused["failure"]["step"], refused["failure"]["error"]) == ("Plan", "SpecInvalid")
+    assert "load" in refused["failure"]["cause"]
+    # And where it is not, there is none
+    made = steps.planned("fine-1", {"load": {"records": 10}}, "arn", wires)
+    assert (made["planned"], made["workers"], made["failure"]) == (True, 1, None)
+
+
 def test_a_plan_that_is_refused_leaves_a_run_to_tell_of_it(wires: Wires) -> None:
     # Given a run over its budget, started by hand
     document = {"load": {"records": 10**9}, "max_cost": "0.01"}

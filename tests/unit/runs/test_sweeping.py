@@ -1,7 +1,7 @@
 """The sweeper and the clean-up: everything of Weir's that is over goes, and nothing else, ever."""
 
-from collections.abc import Callable
-from datetime import timedelta
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from random import Random
 from typing import Any
 
@@ -63,6 +63,9 @@ def test_what_is_managed_and_expired_is_deleted(wires: Wires) -> None:
         ("weir-run-1", {tags.MANAGED: "true", tags.STACK: "weir", tags.EXPIRES_AT: "2020-01-01T00:00:00"}),
         ("weir-run-1", {tags.MANAGED: "true", tags.STACK: "weir", tags.EXPIRES_AT: "1577836800"}),
         ("weir-run-1", {tags.MANAGED: "true", tags.STACK: "weir", tags.EXPIRES_AT: "2020-13-01T00:00:00Z"}),
+        ("weir-run-1", {tags.MANAGED: "true", tags.STACK: "weir", tags.EXPIRES_AT: "0001-01-01T00:00:00+23:00"}),
+        ("weir-run-1", {tags.MANAGED: "true", tags.STACK: "weir", tags.EXPIRES_AT: "9999-12-31T23:59:59-23:00"}),
+        ("orders", {tags.EXPIRES_AT: "0001-01-01T00:00:00+23:00"}),
         ("orders", {tags.RUN_ID: "run-1", tags.OWNER: "user-1", tags.EXPIRES_AT: PAST}),
     ],
 )
@@ -240,6 +243,23 @@ def test_one_run_that_fails_does_not_stop_the_others(wires: Wires) -> None:
     assert len(wires.cleanup.started) == 1
 
 
+def test_a_table_that_does_not_answer_keeps_no_stream_alive(wires: Wires) -> None:
+    # Given a table that can't be asked for its open runs, and an expired stream
+    wires.log.add("weir-run-1", OURS)
+
+    def no_answer(_: RunsTable) -> Iterator[tuple[str, datetime]]:
+        raise Unavailable("no answer")
+        yield
+
+    # When swept
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(wires.table), "open_runs", no_answer)
+        found = swept(wires)
+    # Then the stream goes, and the runs are said to be left
+    assert (found.deleted, found.failed) == (["weir-run-1"], ["open runs"])
+    assert deleting(wires) == ["weir-run-1"]
+
+
 def test_a_sweep_out_of_time_leaves_runs_for_the_next(wires: Wires) -> None:
     # Given an orphan, and no time left / When swept / Then it is left alone
     orphan(wires, "FAILED")
@@ -276,9 +296,21 @@ def test_a_stopped_execution_has_its_stream_deleted_at_once(wires: Wires) -> Non
     assert wires.cleanup.started == {run.run_id: {"run_id": run.run_id, "failure": failure}}
 
 
-@pytest.mark.parametrize("found", [{}, OURS, {**OURS, tags.RUN_ID: "another"}])
+@pytest.mark.parametrize(
+    "found",
+    [
+        {},
+        OURS,
+        {**OURS, tags.RUN_ID: "another"},
+        {tags.RUN_ID: "own"},
+        {**OURS, tags.MANAGED: "True", tags.RUN_ID: "own"},
+        {**OURS, tags.STACK: "other", tags.RUN_ID: "own"},
+    ],
+)
 def test_a_stream_of_that_name_that_is_not_the_runs_stays(found: dict[str, str], wires: Wires) -> None:
     run = stored(wires.table, run_of())
+    if found.get(tags.RUN_ID) == "own":
+        found = {**found, tags.RUN_ID: run.run_id}
     wires.log.add(run.stream_name, found)
     clean_up_after(event(run.run_id), wires)
     assert deleting(wires) == []

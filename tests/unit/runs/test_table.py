@@ -56,19 +56,21 @@ def test_what_is_not_there(table: RunsTable) -> None:
     with pytest.raises(RunNotFound):
         table.begin_step("nobody", "Plan", NOON)
     with pytest.raises(RunNotFound):
-        table.begin("nobody", plan_of(spec_of()), "arn")
+        table.begin("nobody", plan_of(spec_of()), "arn", None)
     assert table.close("nobody", **END) is False
     assert table.head("nobody") is None
 
 
-def test_the_plan_makes_a_run_running(table: RunsTable) -> None:
+@pytest.mark.parametrize("version", [None, "v1"])
+def test_the_plan_makes_a_run_running(version: str | None, table: RunsTable) -> None:
     run = run_of(planned=False)
     table.create(run)
     plan = plan_of(run.spec)
-    table.begin(run.run_id, plan, "arn:execution")
+    table.begin(run.run_id, plan, "arn:execution", version)
     found = table.head(run.run_id)
     assert found is not None
     assert (found.status, found.plan, found.execution_arn) == (Status.RUNNING, plan, "arn:execution")
+    assert found.source_version == version
 
 
 def test_a_run_is_closed_once(table: RunsTable) -> None:
@@ -99,7 +101,7 @@ def test_a_closed_run_does_not_begin_again(table: RunsTable) -> None:
     table.close(run.run_id, **{**END, "verdict": Verdict.ABORTED})
     # When its execution comes late all the same / Then it can't begin, and the verdict stands
     with pytest.raises(RunNotFound):
-        table.begin(run.run_id, plan_of(run.spec), "arn")
+        table.begin(run.run_id, plan_of(run.spec), "arn", None)
     found = table.head(run.run_id)
     assert found is not None
     assert (found.status, found.verdict, found.plan) == (Status.CLOSED, Verdict.ABORTED, None)

@@ -9,10 +9,10 @@ import pytest
 from tests.unit.runs.conftest import BOTOCORE
 from tests.unit.runs.fakes import REGION, PutLog, Wires, plan_of, run_of, spec_of, stored
 from tests.unit.streams.fakes import NOON
-from weir.runs import working
+from weir.runs import steps, working
 from weir.runs.bucket import ObjectMissing, RunsBucket, part_key
 from weir.runs.ledger import Ledger
-from weir.runs.models import Failure, Run, Verdict
+from weir.runs.models import Failure, Run, Verdict, spec_json
 from weir.runs.starting import RunClosed, source_size
 from weir.runs.table import RunNotFound, RunsTable
 from weir.runs.verifier import ReaderState
@@ -21,6 +21,7 @@ from weir.runs.writer import SliceState
 from weir.runtime import aws as runtime_aws
 from weir.runtime.clock import SYSTEM
 from weir.runtime.errors import Conflict, Timeout
+from weir.streams.errors import StreamNotFound
 
 LAMBDA = 900.0
 Write = Callable[..., dict[str, Any]]
@@ -106,8 +107,25 @@ def test_generated_records_are_as_large_as_was_asked(wires: Wires, write: Write)
     assert {len(record.data) for record in records} == {100}
 
 
-def test_a_source_that_was_changed_since_the_plan_is_cut_as_planned(wires: Wires, write: Write) -> None:
-    # Given a source of ten lines that was planned for two workers, and has grown between them
+def test_a_run_reads_the_lines_that_it_was_planned_with(wires: Wires, write: Write) -> None:
+    # Given a source that was planned for two workers, and that its URL is used for again between them
+    wires.bucket.write("sources/pinned", b"one\n" * 10, "application/jsonl")
+    spec = spec_of(load={"source": {"type": "s3", "key": "sources/pinned"}, "workers": 2})
+    run = stored(wires.table, run_of(spec, planned=False))
+    steps.plan(run.run_id, spec_json(spec), run.execution_arn or "", wires)
+    wires.log.stream(run)
+    write(run, 0)
+    wires.bucket.write("sources/pinned", b"another line\n" * 20, "application/jsonl")
+    write(run, 1)
+    # Then all ten lines are the first upload's
+    (records,) = wires.log.streams[run.stream_name].records.values()
+    assert [record.data[-3:] for record in records] == [b"one"] * 10
+
+
+def test_a_source_of_no_known_version_that_was_changed_since_the_plan_is_cut_as_planned(
+    wires: Wires, write: Write
+) -> None:
+    # Given a source of ten lines that was planned for two workers, without its version, and has grown between them
     wires.bucket.write("sources/grows", b"line\n" * 10, "application/jsonl")
     spec = spec_of(load={"source": {"type": "s3", "key": "sources/grows"}, "workers": 2})
     run = stored(wires.table, run_of(spec, plan=plan_of(spec).model_copy(update={"source_bytes": 50, "workers": 2})))
@@ -125,6 +143,20 @@ def test_a_source_that_is_gone_is_told(wires: Wires, write: Write) -> None:
     wires.log.stream(run)
     with pytest.raises(ObjectMissing):
         write(run)
+
+
+@pytest.mark.parametrize("seconds", [0, 30, 31])
+def test_a_stream_that_is_not_known_yet_is_come_back_to(seconds: int, wires: Wires, write: Write) -> None:
+    # Given a run whose stream Kinesis does not know, so long after it was there
+    run = stored(wires.table, run_of(spec_of(load={"records": 5})))
+    wires.time.seconds = seconds
+    for work in (write, lambda run: read_shards(run.run_id, 0, LAMBDA, wires)):
+        # When it is worked on / Then that is an answer for half a minute, and an error from then on
+        if seconds <= 30:
+            assert work(run) == {"done": False, "wait": 2}
+        else:
+            with pytest.raises(StreamNotFound):
+                work(run)
 
 
 def test_an_invocation_ends_in_time(wires: Wires, write: Write) -> None:

@@ -136,7 +136,7 @@ def test_a_client_is_made_once_with_short_times_and_its_own_number_of_tries(
     configure: Configure, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Given settings
-    configure(aws_timeout_seconds="2", region="eu-west-1")
+    configure(aws_timeout_seconds="2", aws_attempts="3", region="eu-west-1")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "a")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "b")
     aws.client.cache_clear()
@@ -151,6 +151,6 @@ def test_a_client_is_made_once_with_short_times_and_its_own_number_of_tries(
         assert first.meta.region_name == "eu-west-1"
         assert (first.meta.config.read_timeout, first.meta.config.connect_timeout) == (2.0, 2.0)
         assert first.meta.config.retries["total_max_attempts"] == 1
-        assert aws.client("kinesis").meta.config.retries["total_max_attempts"] == 4
+        assert aws.client("kinesis").meta.config.retries["total_max_attempts"] == 3
     finally:
         aws.client.cache_clear()

@@ -24,7 +24,17 @@ def test_a_moment_survives_to_the_millisecond(moment: datetime) -> None:
     assert timedelta(0) <= moment - there < timedelta(milliseconds=1)
 
 
-@pytest.mark.parametrize("text", ["", "yesterday", "2026-11-21T14:05:00", "2026-13-01T00:00:00Z"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "yesterday",
+        "2026-11-21T14:05:00",
+        "2026-13-01T00:00:00Z",
+        "0001-01-01T00:00:00+23:00",  # before the first year in UTC
+        "9999-12-31T23:59:59-23:00",
+    ],
+)
 def test_what_is_no_moment_is_refused(text: str) -> None:
     with pytest.raises(ValueError):
         parse_rfc3339(text)

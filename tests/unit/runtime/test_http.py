@@ -167,11 +167,16 @@ def test_the_unexpected_is_a_500_that_tells_nothing_of_its_inside(
     assert "Traceback" in told["exception"]
 
 
-def test_an_answer_that_breaks_its_schema_is_a_500_without_the_answer(call: Call) -> None:
+def test_an_answer_that_breaks_its_schema_is_a_500_without_the_answer(call: Call, logged: Logged) -> None:
     answer = call("GET", "/broken")
     assert answer["statusCode"] == 500
     assert SECRET not in answer["body"]
     assert problem_of(answer)["type"] == http.PROBLEM_TYPE + "internal"
+    # And the log tells where it broke it, without the answer, which may hold a token
+    (told,) = (line for line in logged() if line["level"] == "ERROR")
+    assert [error["type"] for error in told["errors"]] == ["int_parsing"]
+    assert "shards" in told["errors"][0]["loc"]
+    assert SECRET not in json.dumps(told)
 
 
 def test_a_resolver_that_fails_itself_still_answers_a_problem(configure: Configure, context: Context) -> None:

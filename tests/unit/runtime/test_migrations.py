@@ -9,11 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from weir.identity.shapes import SHAPES as IDENTITY
+from weir.packages.shapes import SHAPES as PACKAGES
 from weir.runs.shapes import SHAPES as RUNS
 from weir.runtime.migrations import Item, Shapes, ShapeUnknown, Step
 
 STORED = Path(__file__).parents[1] / "stored"
-TABLES = {"identity": IDENTITY, "runs": RUNS}
+TABLES = {"identity": IDENTITY, "packages": PACKAGES, "runs": RUNS}
 
 
 def stored(table: str, schema: int) -> dict[str, dict[str, Any]]:

@@ -51,3 +51,50 @@ def test_the_tracer_is_loaded_only_where_tracing_is_on(tmp_path: Path) -> None:
     )
     # When it runs / Then it finds no tracer among its modules
     subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path, env={"PYTHONPATH": str(LAYER)}, timeout=60)
+
+
+TRACED = """
+import json
+from aws_xray_sdk.core import xray_recorder
+from weir.runtime.observability import traced
+
+told = []
+
+class Emitter:
+    def send_entity(self, entity):
+        told.append(entity.to_dict())
+
+xray_recorder.configure(emitter=Emitter())
+
+def handler(event, context):
+    if event["fails"]:
+        raise ValueError("a failure")
+    return {"access_token": "an access token"}
+
+traced(handler)({"fails": False}, None)
+try:
+    traced(handler)({"fails": True}, None)
+except ValueError:
+    print(json.dumps(told))
+"""
+
+
+def test_a_trace_tells_that_a_handler_ran_and_nothing_of_what_it_answered(tmp_path: Path) -> None:
+    # Given a function on Lambda with tracing on, and what would go to X-Ray
+    environment = {
+        "PYTHONPATH": str(LAYER),
+        "WEIR_TRACING": "true",
+        "LAMBDA_TASK_ROOT": str(tmp_path),
+        "_X_AMZN_TRACE_ID": "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1",
+    }
+    # When it answers once, and fails once
+    done = subprocess.run(
+        [sys.executable, "-c", TRACED], capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=60
+    )
+    # Then both are told, the second as a failure, and no answer is
+    assert done.returncode == 0, done.stderr
+    answered, failed = json.loads(done.stdout)
+    assert answered["name"] == failed["name"] == "## handler"
+    assert failed["fault"]
+    assert "an access token" not in done.stdout
+    assert "metadata" not in answered | failed

@@ -63,3 +63,24 @@ def test_another_key_makes_old_cursors_void(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(secrets, "secret", lambda _: "rotated")
     with pytest.raises(BadRequest):
         pagination.open_cursor("runs", cursor)
+
+
+@given(st.dictionaries(st.text(), JSON, max_size=4), st.text(max_size=20))
+def test_a_hidden_position_comes_back_as_it_was(position: dict[str, object], kind: str) -> None:
+    assert pagination.open_hidden(kind, pagination.seal_hidden(kind, position)) == position
+
+
+def test_a_hidden_position_can_not_be_read_and_is_never_told_the_same_way_twice() -> None:
+    # Given a position that names what its bearer must not know of
+    cursors = [pagination.seal_hidden("packages", {"after": "secret-model"}) for _ in range(2)]
+    # When all that a cursor says is decoded / Then the name is nowhere in it
+    said = [base64.urlsafe_b64decode(cursor.split(".")[0] + "==") for cursor in cursors]
+    hidden = [base64.urlsafe_b64decode(json.loads(one)["hidden"] + "==") for one in said]
+    assert all(b"secret-model" not in one for one in (*said, *hidden))
+    # And two cursors of the same position don't tell that it is the same
+    assert hidden[0] != hidden[1]
+
+
+def test_a_hidden_cursor_and_one_that_can_be_read_are_not_taken_for_each_other() -> None:
+    with pytest.raises(BadRequest, match="Start again"):
+        pagination.open_hidden("packages", pagination.seal("packages", {"after": "x"}))

@@ -67,6 +67,18 @@ def test_all_problems_are_told_at_once() -> None:
         assert sum(line.strip().startswith(f"{name}:") for line in told) == 1, name
 
 
+@pytest.mark.parametrize(
+    ("name", "least", "most"),
+    [("ACCESS_TOKEN_SECONDS", 60, 3600), ("REFRESH_TOKEN_DAYS", 1, 30), ("AWS_ATTEMPTS", 1, 10)],
+)
+def test_a_number_beyond_what_works_is_refused_at_the_start(name: str, least: int, most: int) -> None:
+    for value in (least, most):
+        assert getattr(load({f"WEIR_{name}": str(value)}), name.lower()) == value
+    for value in (least - 1, most + 1):
+        with pytest.raises(SettingsError, match=f"from {least} to {most}"):
+            load({f"WEIR_{name}": str(value)})
+
+
 def test_no_waiting_for_metrics_is_a_setting() -> None:
     assert load({"WEIR_METRICS_WAIT_SECONDS": "0"}).metrics_wait_seconds == 0
 

@@ -306,6 +306,27 @@ def test_every_failure_means_one_thing(
     )
 
 
+DENIED = ("delete_stream", "AccessDeniedException", "User: arn:aws:sts::1:x is not authorized", 400)
+
+
+def test_a_stream_that_is_gone_is_not_found_though_its_deletion_is_denied(stub: tuple[Kinesis, Stubber]) -> None:
+    # Given a right to delete that hangs on tags, and a stream that went, and its tags with it
+    kinesis, stubber = stub
+    stubber.add_client_error(*DENIED)
+    stubber.add_client_error("list_tags_for_stream", "ResourceNotFoundException", "Stream s not found.", 400)
+    # When it is deleted, Then it is not found
+    with pytest.raises(StreamNotFound):
+        kinesis.delete("s")
+
+
+def test_a_stream_that_is_there_and_may_not_be_deleted_is_no_missing_one(stub: tuple[Kinesis, Stubber]) -> None:
+    kinesis, stubber = stub
+    stubber.add_client_error(*DENIED)
+    stubber.add_response("list_tags_for_stream", {"Tags": [], "HasMoreTags": False})
+    with pytest.raises(UpstreamFailed):
+        kinesis.delete("s")
+
+
 @pytest.mark.parametrize(
     "lost",
     [EndpointConnectionError(endpoint_url="https://kinesis"), ReadTimeoutError(endpoint_url="https://kinesis")],

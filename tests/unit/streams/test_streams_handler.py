@@ -261,6 +261,16 @@ def test_the_contract_describes_every_route(module: ModuleType) -> None:
             assert 404 in statuses, (method, path)
 
 
+@pytest.mark.parametrize("expiry", ["0001-01-01T00:00:00+23:00", "9999-12-31T23:59:59-23:00"])
+def test_an_expiry_that_is_no_moment_in_utc_is_none(expiry: str, call: Call, stack: Any) -> None:
+    # Given somebody's stream with an expiry that can't be told in UTC
+    stack.create_stream(StreamName="theirs", ShardCount=1, Tags={tags.EXPIRES_AT: expiry})
+    # When it is listed and described, Then it has none
+    assert [item["expires_at"] for item in call("list")["json"]["items"]] == [None]
+    described = call("describe", stream="theirs")
+    assert (described["statusCode"], described["json"]["expires_at"]) == (200, None)
+
+
 def test_only_managed_is_ever_true_by_the_tag(call: Call, stack: Any) -> None:
     stack.create_stream(StreamName="orders", ShardCount=1)
     stack.add_tags_to_stream(StreamName="orders", Tags={tags.MANAGED: "false", tags.STACK: "weir", tags.RUN_ID: "r"})

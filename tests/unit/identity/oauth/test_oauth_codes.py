@@ -9,7 +9,18 @@ import pytest
 from tests.unit.identity.accounts import ANN, ORIGIN
 from tests.unit.identity.oauth import world as calls
 from tests.unit.identity.oauth.provider import Json
-from tests.unit.identity.oauth.world import CHALLENGE, CLI, CONSOLE, VERIFIER, Answer, World, exchange, header, problem
+from tests.unit.identity.oauth.world import (
+    CHALLENGE,
+    CLI,
+    CONSOLE,
+    VERIFIER,
+    Answer,
+    Browser,
+    World,
+    exchange,
+    header,
+    problem,
+)
 from weir.identity.contract_oauth import TokenRequest
 from weir.identity.oauth import tokens_for
 from weir.identity.oauth_errors import GrantRefused
@@ -63,6 +74,19 @@ def test_a_code_is_good_only_with_all_that_belongs_to_it(world: World, changed: 
 
     # Then it is still good for whom it was given to
     assert exchange(code)["statusCode"] == 200
+
+
+def test_a_code_or_state_that_a_newer_version_has_written_opens_nothing(world: World) -> None:
+    # Given a code, and a log-in under way, in a shape that this version can't know
+    code, browser = world.code(), Browser()
+    came = world.approved("corp", browser)
+    for item in world.client.scan(TableName="identity")["Items"]:
+        if item["sk"]["S"] in {"CODE", "STATE"}:
+            world.client.put_item(TableName="identity", Item={**item, "schema": {"N": "99"}})
+    # When they come / Then they are refused, and not taken for what they may no longer be
+    assert problem(exchange(code)) == (500, "shape-unknown")
+    assert problem(browser.come_back("corp", **came)) == (500, "shape-unknown")
+    assert world.given == []
 
 
 @pytest.mark.parametrize("field", ["grant_type", "client_id", "code", "redirect_uri", "code_verifier"])

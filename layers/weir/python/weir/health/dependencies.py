@@ -16,7 +16,8 @@ PROBE_STREAM = "weir-health-probe"
 
 PROBE_NAMESPACE = "Weir/HealthProbe"
 
-_ATTEMPTS = 1
+TABLES = ("runs_table", "idempotency_table", "identity_table", "packages_table")
+"""The stack's tables, by the settings that name them."""
 
 
 class NotConfigured(Exception):
@@ -33,8 +34,7 @@ def checks(groups: frozenset[Group], settings: Settings, *, llm_required: bool) 
     if "aws" in groups:
         found += [Check(name, "aws", call) for name, call in _aws(settings)]
     if "db" in groups:
-        tables = {"runs_table": settings.runs_table, "idempotency_table": settings.idempotency_table}
-        found += [Check(name, "db", _table(table)) for name, table in tables.items()]
+        found += [Check(name, "db", _table(getattr(settings, name))) for name in TABLES]
     if "llm" in groups:
         bedrock = _client("bedrock")
         found.append(Check("bedrock", "llm", _ask(bedrock.list_foundation_models, {}), required=llm_required))
@@ -95,7 +95,7 @@ class TableNotActive(Exception):
 
 
 def _client(service: str) -> Any:
-    return aws.client(service, attempts=_ATTEMPTS)
+    return aws.client(service)
 
 
 def _expect_missing(operation: Callable[..., Any], **params: Any) -> None:

@@ -92,7 +92,7 @@ def entry(
             "user_agent": origin.user_agent[:_LONGEST],
             "request_id": origin.request_id,
         }
-    return Write(put=item)
+    return Write(put=item, when="attribute_not_exists(pk)")
 
 
 def record(
@@ -107,7 +107,7 @@ def record(
     """Store an entry by itself, where nothing else is written."""
     item = entry(what, who, subject, origin, now, detail).put
     assert item is not None
-    table.put(item)
+    table.put_new(item)
 
 
 def page(

@@ -26,10 +26,16 @@ class LoginRequest(_Body):
         description="As the last log-in on this device answered it: the guesses of others then don't slow it down",
     )
     max_uses: int | None = Field(
-        default=None, ge=1, le=1000, description="Requests that the access token is good for; no refresh token then"
+        default=None,
+        ge=1,
+        le=1000,
+        description="Requests that the access token is good for; no refresh token then, and no keys or users changed",
     )
     expires_in: int | None = Field(
-        default=None, ge=60, le=3600, description="Seconds that the access token is good for; no refresh token then"
+        default=None,
+        ge=60,
+        le=3600,
+        description="Seconds that the access token is good for; no refresh token then, and no keys or users changed",
     )
 
 

@@ -63,15 +63,21 @@ class UserPatch(_Body):
     email: Email | None = Field(default=None, description="null takes the address away")
     roles: Roles = ()
     groups: Groups = ()
-    disabled: bool = Field(default=False, description="true ends all sessions, tokens and keys; false lets in again")
+    disabled: bool = Field(
+        default=False, description="true ends all sessions and tokens, and lets keys rest; false wakes keys again"
+    )
     reset_password: bool = Field(
         default=False, description="Make a new password, answered once, to be changed at first use; ends all sessions"
+    )
+
+    revoke_keys: bool = Field(
+        default=False, description="Revoke all API keys, for good; neither disabling nor a new password does"
     )
 
     @model_validator(mode="after")
     def _something(self) -> Self:
         if not self.model_fields_set:
-            raise ValueError("name something to change: email, roles, groups, disabled or reset_password")
+            raise ValueError("name something to change: email, roles, groups, disabled, reset_password or revoke_keys")
         return self
 
 

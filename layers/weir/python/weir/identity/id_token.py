@@ -77,9 +77,14 @@ def verified(
         raise ProviderRefused("the ID token is not for this client alone")
     if not _in_time(claims, now):
         raise ProviderRefused("the ID token is expired, or not yet valid")
-    if not isinstance(claims["nonce"], str) or not hmac.compare_digest(claims["nonce"].encode(), nonce.encode()):
+    if not isinstance(claims["nonce"], str) or not hmac.compare_digest(_bytes(claims["nonce"]), nonce.encode()):
         raise ProviderRefused("the ID token answers another log-in")
     return claims
+
+
+def _bytes(text: str) -> bytes:
+    """A text that JSON may hold: half a surrogate pair, too."""
+    return text.encode("utf-8", "surrogatepass")
 
 
 def _in_time(claims: Mapping[str, Any], now: float) -> bool:

@@ -16,7 +16,7 @@ import hmac
 import re
 import secrets
 from base64 import b32encode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -153,7 +153,8 @@ class Keys:
         """
         holds = self._holds(key.owner, session_id)
         for _ in range(_TRIES):
-            made = (self._table.get(_keys_key(key.owner)) or {}).get("made", 0)
+            counted = self._table.get(_keys_key(key.owner))
+            made = 0 if counted is None else SHAPES.current(counted)["made"]
             if self._live(key.owner, key.created_at) >= MOST_LIVE:
                 if self._table.get(api_key_key(key.owner, key.key_id)):
                     raise _exists(key)
@@ -180,6 +181,19 @@ class Keys:
 
     def revoke(self, key: ApiKey, now: datetime, audit: Write) -> ApiKey:
         """Revoke a key, for good, and forget its hashes. One that is revoked already stays as it is."""
+        self._revoke(key, now, audit)
+        return self.get(key.owner, key.key_id)
+
+    def revoke_all(self, owner: str, now: datetime, audit: Callable[[ApiKey], Write]) -> None:
+        """Revoke all live keys of an owner, each with the ``audit`` of it. May be called again where it broke off.
+
+        A session of the owner that goes on meanwhile may make another key; end the sessions first.
+        """
+        for item in self._table.all(_OF_OWNER, _owned_by(owner)):
+            if is_live(key := key_of(item), now):
+                self._revoke(key, now, audit(key))
+
+    def _revoke(self, key: ApiKey, now: datetime, audit: Write) -> None:
         changed = Write(
             key=api_key_key(key.owner, key.key_id),
             changes="SET revoked_at = :now, #ttl = :ttl REMOVE secret_hash, previous_hash, previous_until",
@@ -188,7 +202,6 @@ class Keys:
             names={"ttl": "ttl"},
         )
         self._transact(changed, audit)
-        return self.get(key.owner, key.key_id)
 
     def rotate(
         self, key: ApiKey, secret_hash: str, previous_until: datetime | None, session_id: str, audit: Write
@@ -221,12 +234,13 @@ class Keys:
     def _holds(self, owner: str, session_id: str) -> tuple[Write, Write]:
         """The conditions under which a session of the owner holds. BadToken where it has ended already."""
         item = self._table.get(session_key(owner, session_id))
-        if item is None or "revoked_at" in item:
+        session = SHAPES.current(item) if item is not None else None
+        if session is None or "revoked_at" in session:
             raise _ended(session_id)
         let_in = Write(
             key=user_key(owner),
             when="attribute_exists(pk) AND disabled = :no AND sessions_from <= :began",
-            values={"no": False, "began": SHAPES.current(item)["began"]},
+            values={"no": False, "began": session["began"]},
             check=True,
         )
         goes_on = Write(

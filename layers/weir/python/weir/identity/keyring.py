@@ -46,18 +46,22 @@ class Keyring:
 
     def __init__(self, read: Callable[[str], str | None], monotonic: Callable[[], float]) -> None:
         self._read, self._monotonic = read, monotonic
-        self._keys: tuple[Key, ...] = ()
-        self._read_at = self._tried_at = float("-inf")
+        self._current: Key | None = None
+        self._before: Key | None = None
+        self._knows_before = False
+        self._read_at = self._tried_at = self._failed_at = float("-inf")
 
     def signing(self) -> Key:
         """The key that signs. WeirError where the secret can't be read, or is of another form."""
         self._refresh()
-        return self._keys[0]
+        assert self._current is not None
+        return self._current
 
     def find(self, kid: str) -> Key | None:
         """The key of a name; None where there is none now.
 
-        A name that is not known may be a new key's, so it is looked for, though not each time: for
+        A name that is not the current key's may be that of the key before, which is read then: nobody needs it who has
+        met no token from before a rotation. Else it may be a new key's, so it is looked for, though not each time: for
         ``LOOKS_AGAIN_SECONDS`` after a look a new key's name is nobody's, as a made-up one is. For they can't be told
         apart, and were either an outage, strangers could raise the alarm by making names up. Errors as ``signing``.
         """
@@ -68,7 +72,11 @@ class Keyring:
         return key
 
     def _known(self, kid: str) -> Key | None:
-        return next((key for key in self._keys if key.kid == kid), None)
+        if self._current is not None and self._current.kid == kid:
+            return self._current
+        if not self._knows_before:
+            self._look_back()
+        return self._before if self._before is not None and self._before.kid == kid else None
 
     def _may_look(self) -> bool:
         return self._monotonic() - self._tried_at >= LOOKS_AGAIN_SECONDS
@@ -87,16 +95,29 @@ class Keyring:
 
     def _look(self) -> None:
         self._tried_at = now = self._monotonic()
-        current = self._read(CURRENT)  # first: were it read last, a rotation in between would hide the key before it
-        if current is None:
+        text = self._read(CURRENT)
+        if text is None:
             raise Unavailable("The signing secret has no current version yet; try again.", retry_after=5)
-        previous = self._read(PREVIOUS)
-        signing = key_of(current)
-        if signing is None:
+        current = key_of(text)
+        if current is None:
             raise WeirError("The signing secret is not of the form that signs. Tell an operator.")
-        before = key_of(previous) if previous is not None else None  # one of another form has signed nothing
-        self._keys = (signing,) if before is None else (signing, before)
+        if current != self._current:
+            # What was current is the one before only if it was one rotation, so it is not taken for it unread.
+            self._current, self._before, self._knows_before = current, None, False
         self._read_at = now
+
+    def _look_back(self) -> None:
+        """Read the key before the current one: once, for it changes with that alone."""
+        now = self._monotonic()
+        if now - self._failed_at < LOOKS_AGAIN_SECONDS:
+            raise Unavailable("The signing secret can't be read; try again shortly.", retry_after=5)
+        try:
+            text = self._read(PREVIOUS)
+        except WeirError:
+            self._failed_at = now
+            raise
+        self._before = key_of(text) if text is not None else None  # one of another form has signed nothing
+        self._knows_before = True
 
 
 def key_of(text: str) -> Key | None:

@@ -19,7 +19,7 @@ import re
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlencode, urlsplit
 
 from weir.identity import oauth_clients, provider_users, sessions, table
@@ -29,9 +29,9 @@ from weir.identity.oauth_clients import Clients
 from weir.identity.oauth_errors import BadState, GrantRefused
 from weir.identity.oidc import Account, Answered, Asked
 from weir.identity.providers import Kind, Provider, Providers
+from weir.identity.shapes import SHAPES
 from weir.identity.wiring import Deps
 from weir.runtime.clock import Clock
-from weir.runtime.dynamodb import Item
 from weir.runtime.http import Origin
 
 if TYPE_CHECKING:
@@ -204,7 +204,7 @@ def _owner_of_code(asked: "TokenRequest", oauth: OAuth) -> tuple[User, str]:
             "now": int(oauth.deps.clock.epoch()),
         },
     )
-    code = consumed.item if consumed.done else None
+    code = SHAPES.current(consumed.item) if consumed.done and consumed.item is not None else None
     user = oauth.deps.users.get(code["user_id"]) if code is not None else None
     if code is None or user is None:
         raise _spent_code()
@@ -233,21 +233,21 @@ def _refused(wish: Wish) -> tuple[str, str] | None:
     return None
 
 
-def _consumed(name: str, state: str, cookie: str, oauth: OAuth) -> Item:
+def _consumed(name: str, state: str, cookie: str, oauth: OAuth) -> Mapping[str, Any]:
     consumed = oauth.deps.table.delete(
         table.state_key(_digest(state)),
         when="provider = :provider AND browser = :browser AND expires_at > :now",
         values={"provider": name, "browser": _digest(cookie), "now": int(oauth.deps.clock.epoch())},
     )
     if consumed.done and consumed.item is not None:
-        return consumed.item
+        return SHAPES.current(consumed.item)
     # What stands there tells the log which attack it may be; the caller is told nothing of it.
     raise BadState(
         "the state is not known" if consumed.item is None else "the state is not this browser's or provider's"
     )
 
 
-def _new_code(user: User, provider: str, begun: Item, oauth: OAuth) -> str:
+def _new_code(user: User, provider: str, begun: Mapping[str, Any], oauth: OAuth) -> str:
     code = oauth.chance()
     oauth.deps.table.put_new(
         {

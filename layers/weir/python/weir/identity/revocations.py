@@ -7,6 +7,7 @@ ones every 30 s at most, so that no decision reads a table and a revocation hold
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from weir.identity.shapes import SHAPES
 from weir.identity.table import REVOKED, SCHEMA
 from weir.runtime.clock import Clock, rfc3339
 from weir.runtime.dynamodb import Table, Write
@@ -91,12 +92,13 @@ class Revocations:
         since = rfc3339(oldest if self._since is None else max(oldest, self._since - OVERLAP))
         sessions, users = dict(self._sessions), dict(self._users)
         for item in self._table.all("pk = :pk AND sk >= :since", {"pk": REVOKED, "since": since}):
-            at, what, id_ = item["sk"].split("#", 2)
+            entry = SHAPES.current(item)
+            at, what, id_ = entry["sk"].split("#", 2)
             if what == "session":
                 sessions[id_] = at
             else:
                 before, last = users.get(id_, (0, at))
-                users[id_] = (max(before, item["before"]), max(last, at))
+                users[id_] = (max(before, entry["before"]), max(last, at))
         ended = rfc3339(oldest)
         self._sessions = {id_: at for id_, at in sessions.items() if at >= ended}
         self._users = {id_: (before, at) for id_, (before, at) in users.items() if at >= ended}

@@ -104,7 +104,7 @@ def issue_access(
         expires_at=instant + (seconds or conf.access_token_seconds),
         roles=user.roles,
         groups=user.groups,
-        scopes=_scopes(user, limited=max_uses is not None),
+        scopes=_scopes(user, limited=max_uses is not None or seconds is not None),
         username=user.username,
         max_uses=max_uses,
         must_change_password=user.must_change_password,
@@ -117,7 +117,7 @@ def issue_access(
 
 
 def _scopes(user: User, *, limited: bool) -> tuple[str, ...]:
-    """None where the password must be changed first; and a token of few uses makes no key of many."""
+    """None where the password must be changed first; and a token of few uses, or a short life, makes no key of more."""
     if user.must_change_password:
         return ()
     return tuple(sorted(scopes_of(user.roles) - (FOR_PEOPLE if limited else frozenset())))

@@ -19,6 +19,7 @@ from weir.identity.table import (
     ADMINS_KEY,
     SCHEMA,
     USERS,
+    Key,
     email_key,
     gone_key,
     identity_key,
@@ -29,7 +30,7 @@ from weir.runtime.clock import parse_rfc3339, rfc3339
 from weir.runtime.dynamodb import Item, Table, Write
 from weir.runtime.errors import Conflict, PreconditionFailed
 
-_NOBODY = {"user_id": "nobody"}
+_NOBODY = "nobody"
 _GONE_KEPT = timedelta(days=400)
 _TIMES = ("created_at", "last_login_at")
 
@@ -69,18 +70,22 @@ class Users:
 
     def by_name(self, stored_name: str) -> User | None:
         """The user of a name, in its stored form. Two reads, whether there is one or not: time tells nothing."""
-        found = self.table.get(name_key(stored_name)) or _NOBODY
-        return self.get(found["user_id"])
+        return self.get(self._named(name_key(stored_name)) or _NOBODY)
 
     def by_email(self, stored: str) -> User | None:
         """The user of an e-mail address, in its stored form."""
-        found = self.table.get(email_key(stored))
-        return self.get(found["user_id"]) if found is not None else None
+        found = self._named(email_key(stored))
+        return self.get(found) if found is not None else None
 
     def by_identity(self, provider: str, subject: str) -> User | None:
         """The user who is ``subject`` at a provider."""
-        found = self.table.get(identity_key(provider, subject))
-        return self.get(found["user_id"]) if found is not None else None
+        found = self._named(identity_key(provider, subject))
+        return self.get(found) if found is not None else None
+
+    def _named(self, key: Key) -> str | None:
+        """The id of the user that an item names; None where there is no item."""
+        item = self.table.get(key)
+        return str(SHAPES.current(item)["user_id"]) if item is not None else None
 
     def create(self, user: User, *extra: Write) -> None:
         """Store a new user, together with other writes.
@@ -180,8 +185,8 @@ class Users:
 
         NameTaken where the subject is a user's already; the write holds only while it is not.
         """
-        found = self.table.get(identity_key(provider, subject))
-        if found is not None and self.get(found["user_id"]) is not None:
+        found = self._named(identity_key(provider, subject))
+        if found is not None and self.get(found) is not None:
             raise NameTaken("This account of the provider is a user's already.")
         item = {
             **identity_key(provider, subject),
@@ -196,7 +201,7 @@ class Users:
         if found is None:
             return Write(put=item, when="attribute_not_exists(pk)")
         # A user who is gone may have left it, where the link came as they were deleted.
-        return Write(put=item, when="user_id = :gone", values={"gone": found["user_id"]})
+        return Write(put=item, when="user_id = :gone", values={"gone": found})
 
     def clear(self, user_id: str) -> None:
         """Remove what a deleted user has left: keys, sessions, links to providers. May be called again."""

@@ -14,7 +14,8 @@ from functools import partial
 from weir.identity import audit, passwords, revocations
 from weir.identity.contract_users import NewUser, UserPatch
 from weir.identity.errors import UserNotFound
-from weir.identity.models import User
+from weir.identity.key_store import Keys
+from weir.identity.models import ApiKey, User
 from weir.identity.roles import scopes_of
 from weir.identity.table import gone_key
 from weir.identity.user_store import Overtaken, UserExists, Users, new_user_id, user_id_of
@@ -113,7 +114,8 @@ def change_user(
 ) -> tuple[User, str | None]:
     """Change what a patch names; answers the user, and the new password where one was asked for.
 
-    Tokens with the old roles and groups die, and with a disabled user or a reset password the sessions too.
+    Tokens with the old roles and groups die, and with a disabled user or a reset password the sessions too. Keys are
+    revoked last, so that no session which ends here makes another; where that breaks off, ask again.
 
     Raises
     ------
@@ -129,6 +131,15 @@ def change_user(
         or is an admin no more.
     """
     _check_asker(asker, users)
+    changed, password = _changed(user_id, patch, if_match, asker, users, clock)
+    if patch.revoke_keys:
+        _revoke_keys(user_id, asker, Keys(users.table, clock), clock.now())
+    return changed, password
+
+
+def _changed(
+    user_id: str, patch: UserPatch, if_match: str | None, asker: Asker, users: Users, clock: Clock
+) -> tuple[User, str | None]:
     password = generated_password() if patch.reset_password else None
     password_hash = passwords.hashed(password) if password is not None else None
     for _ in range(_TRIES):
@@ -147,8 +158,16 @@ def change_user(
     raise Unavailable("Others are changing this user all the time; try again.", retry_after=1)
 
 
+def _revoke_keys(user_id: str, asker: Asker, keys: Keys, now: datetime) -> None:
+    def told(key: ApiKey) -> Write:
+        detail = {"name": key.name, "owner": user_id}
+        return audit.entry("api-key.revoked", asker.caller, key.key_id, asker.origin, now, detail)
+
+    keys.revoke_all(user_id, now, told)
+
+
 def _patched(user: User, patch: UserPatch, password_hash: str | None, now: datetime) -> User:
-    named = {name: getattr(patch, name) for name in patch.model_fields_set if name != "reset_password"}
+    named = {name: getattr(patch, name) for name in patch.model_fields_set - {"reset_password", "revoke_keys"}}
     changed = replace(user, **named)
     if password_hash is not None:
         changed = replace(changed, password_hash=password_hash, must_change_password=True)

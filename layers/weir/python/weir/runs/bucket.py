@@ -8,7 +8,7 @@ the claim that wrote it, so a writer that was taken over can't spoil its success
 import gzip
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from weir.runtime import aws
 from weir.runtime.errors import NotFound
@@ -23,6 +23,13 @@ class ObjectMissing(NotFound):
     slug, title = "object-not-found", "No such object"
 
 
+class Stored(NamedTuple):
+    """How large an object is, and its version; None in a bucket that keeps none."""
+
+    bytes: int
+    version: str | None
+
+
 class RunsBucket:
     """The bucket behind one botocore S3 client. AWS failures become WeirErrors."""
 
@@ -35,21 +42,22 @@ class RunsBucket:
         """The bucket's name."""
         return self._name
 
-    def size(self, key: str) -> int:
-        """Bytes of an object. ObjectMissing where it is not there."""
+    def look(self, key: str) -> Stored:
+        """The latest version of an object. ObjectMissing where it is not there."""
         answer = self._call("head_object", key, "looking at")
-        return int(answer["ContentLength"])
+        return Stored(int(answer["ContentLength"]), answer.get("VersionId"))
 
-    def open_at(self, key: str, offset: int) -> Iterator[bytes]:
-        """An object's bytes from ``offset`` on, in chunks."""
-        answer = self._call("get_object", key, "reading", Range=f"bytes={offset}-")
+    def open_at(self, key: str, offset: int, version: str | None = None) -> Iterator[bytes]:
+        """An object's bytes from ``offset`` on, in chunks: of a version, or of the latest."""
+        which = {} if version is None else {"VersionId": version}
+        answer = self._call("get_object", key, "reading", Range=f"bytes={offset}-", **which)
         try:
             yield from answer["Body"].iter_chunks(CHUNK_BYTES)
         except Exception as error:
             raise (aws.translate(error, f"reading {key}") if aws.is_aws_error(error) else error) from error
 
     def upload_url(self, key: str, content_type: str) -> str:
-        """A URL that takes one PUT of this content type, for 15 minutes."""
+        """A URL that takes PUTs of this content type for 15 minutes; each makes another version."""
         url: str = self._client.generate_presigned_url(
             "put_object",
             Params={"Bucket": self._name, "Key": key, "ContentType": content_type},

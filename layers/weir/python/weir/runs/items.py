@@ -114,6 +114,7 @@ def run_of(item: Mapping[str, Any]) -> Run:
         resources_left=None if left is None else int(left),
         cost_usd=_text(item, "cost_usd"),
         execution_arn=_text(item, "execution_arn"),
+        source_version=_text(item, "source_version"),
         stream_seen=item.get("stream_seen", {}).get("BOOL", False),
         published=item.get("published", {}).get("BOOL", False),
     )

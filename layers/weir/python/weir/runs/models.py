@@ -242,6 +242,9 @@ class Run(_Frozen):
     cost_usd: str | None = None
     progress: Progress | None = None
     execution_arn: str | None = None
+    source_version: str | None = Field(
+        default=None, exclude=True, description="Of the S3 object that was planned with; None: the latest is read"
+    )
     stream_seen: bool = Field(default=False, exclude=True, description="Kinesis has shown the stream")
     published: bool = Field(default=False, exclude=True, description="The metrics of its close are published")
 

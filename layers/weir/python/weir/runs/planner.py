@@ -58,11 +58,13 @@ class SourceSize:
     """How big the caller's own lines are.
 
     ``records`` is None until they have been read; ``records_estimated`` then says how many a sample lets expect.
+    ``version`` is that of the S3 object that was looked at.
     """
 
     bytes: int
     records: int | None
     records_estimated: int | None = None
+    version: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ records have no latency, and are fewer in the histogram than in the ledger.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -114,9 +115,7 @@ class Reading:
         """
         began, began_at = self.clock.monotonic(), self.clock.epoch()
         claim = self.table.claim(self.run.run_id, "READER", self.index, self.run.expires_at)
-        state = self._resume(claim)
-        if state.began_at is None:
-            state.began_at = began_at
+        state = self._begun(claim, began_at)
         if state.finished:
             # There was no shard for this reader, or the one before it was cut off before it could tell that it is done.
             self._save(claim, state)
@@ -135,15 +134,32 @@ class Reading:
                 raise loop.error
         return Outcome(state.finished, 0 if state.finished or not loop.idle else 1 + state.quiet_rounds)
 
-    def _resume(self, claim: Claim) -> ReaderState:
+    def _begun(self, claim: Claim, began_at: float) -> ReaderState:
+        """The state at the last checkpoint, with this reader's shards from the first time on that they are known."""
+        state = ReaderState()
         if claim.checkpoint:
             kept = self.bucket.load(part_key(self.run.run_id, "READER", self.index, claim.checkpoint))
-            return ReaderState.from_dict(kept)
+            state = ReaderState.from_dict(kept)
+        if state.began_at is None:
+            state.began_at = began_at
+        if state.shards or state.finished:
+            return state
+        try:
+            mine = self._roots()[self.index :: self.readers]
+        except WeirError:
+            state.ended_at = self.clock.epoch()
+            with suppress(WeirError):  # else the next one takes it that records were read, and does not time them
+                self._save(claim, state)
+            raise
+        state.shards = {shard.shard_id: ShardState() for shard in mine}
+        state.finished = not mine
+        return state
+
+    def _roots(self) -> list[Shard]:
+        """The stream's shards that have no parent in it, by id."""
         shards = sorted(self.kinesis.shards(self.run.stream_name), key=lambda shard: shard.shard_id)
         known = {shard.shard_id for shard in shards}
-        roots = [shard for shard in shards if shard.parent_shard_id not in known]
-        mine = roots[self.index :: self.readers]
-        return ReaderState(shards={shard.shard_id: ShardState() for shard in mine}, finished=not mine)
+        return [shard for shard in shards if shard.parent_shard_id not in known]
 
     def _save(self, claim: Claim, state: ReaderState) -> None:
         self.bucket.save(part_key(self.run.run_id, "READER", self.index, claim.version), state.to_dict())

@@ -65,7 +65,7 @@ def keyed_run_id(now: datetime, owner: str, key: str, attempt: int = 0) -> str:
 def source_size(spec: RunSpec, wires: Wiring) -> SourceSize | None:
     """The size of the spec's own lines; None where records are generated. Invalid where the upload is missing.
 
-    Lines of an upload are not counted but estimated, from its beginning.
+    Lines of an upload are not counted but estimated, from its beginning. It is the latest version that is sized.
     """
     source = spec.load.source
     if source is None:
@@ -73,13 +73,14 @@ def source_size(spec: RunSpec, wires: Wiring) -> SourceSize | None:
     if not isinstance(source, S3Source):
         return SourceSize(sum(len(line.encode()) for line in source.lines), len(source.lines))
     try:
-        size = wires.bucket.size(source.key)
+        size, version = wires.bucket.look(source.key)
     except ObjectMissing as error:
         told = "nothing was uploaded there: PUT the lines to the URL that POST /runs/sources answered, first"
         raise Invalid(f"load.source.key: {told}.", errors=[FieldError("load.source.key", told)]) from error
     if size == 0:
         raise Invalid("The source is empty.", errors=[FieldError("load.source.key", "holds no line")])
-    return SourceSize(size, None, records_estimated(wires.bucket.open_at(source.key, 0), size))
+    estimated = records_estimated(wires.bucket.open_at(source.key, 0, version), size)
+    return SourceSize(size, None, estimated, version)
 
 
 def plan_run(spec: RunSpec, wires: Wiring) -> RunPlan:

@@ -23,6 +23,7 @@ from weir.runs.watching import watch
 from weir.runs.wiring import Wiring
 from weir.runtime.errors import Conflict, Forbidden, Invalid, NotFound, Timeout, WeirError
 from weir.runtime.field_errors import invalid
+from weir.runtime.observability import logger
 from weir.streams import tags as stream_tags
 from weir.streams.assertions import check_stream
 from weir.streams.errors import StreamBusy, StreamNotFound
@@ -71,16 +72,26 @@ def plan(run_id: str, document: Any, execution_arn: str, wires: Wiring) -> Answe
         raise SpecInvalid(f"There was a run {run_id!r} before, and it is closed: choose another name.")
     wires.table.begin_step(run_id, "Plan", wires.clock.now())
     try:
-        made = make_plan(spec, source_size(spec, wires), wires.conf)
+        source = source_size(spec, wires)
+        made = make_plan(spec, source, wires.conf)
     except Invalid as error:
         raise SpecInvalid(error.detail) from error
-    wires.table.begin(run_id, made, execution_arn)
+    wires.table.begin(run_id, made, execution_arn, source.version if source else None)
     told = (
         f"{_counted(made.workers, 'writer')}, {_counted(made.readers, 'reader')}, about {made.seconds:,.0f} s, "
         f"about ${Decimal(made.cost_usd):.4f}"
     )
     wires.table.end_step(run_id, "Plan", wires.clock.now(), told)
     return {"stream_name": run.stream_name, "workers": made.workers, "readers": made.readers}
+
+
+def planned(run_id: str, document: Any, execution_arn: str, wires: Wiring) -> Answer:
+    """``plan``, with what is refused as an answer: the caller's mistake is no error of the function, which alarms."""
+    try:
+        return {**plan(run_id, document, execution_arn, wires), "planned": True, "failure": None}
+    except SpecInvalid as refused:
+        failure = Failure(step="Plan", error=type(refused).__name__, cause=refused.detail)
+        return {"workers": 0, "readers": 0, "planned": False, "failure": failure.model_dump()}
 
 
 def _counted(number: int, what: str) -> str:
@@ -213,8 +224,8 @@ def _described(run: Run, wires: Wiring) -> Stream | None:
 def delete(run_id: str, failure: Failure | None, wires: Wiring) -> Answer:
     """Begin to delete the run's stream; the state that every failure leads to.
 
-    A stream is deleted only where its tags, read just before, name this run. StreamBusy while Kinesis is changing it.
-    Where the run has failed, a table that does not answer does not keep the stream alive.
+    A stream is deleted only where its tags, read just before, name this run. One that Kinesis is changing can't be yet:
+    ``deleted`` does it then. Where the run has failed, a table that does not answer does not keep the stream alive.
     """
     try:
         run = wires.table.head(run_id)
@@ -241,25 +252,24 @@ def delete(run_id: str, failure: Failure | None, wires: Wiring) -> Answer:
 
 
 def _delete_own(run_id: str, wires: Wiring) -> bool:
-    """Begin to delete the run's stream; False where it is not there. StreamNotOurs, StreamBusy."""
+    """Begin to delete the run's stream, unless Kinesis is changing it; False where it is not there. StreamNotOurs."""
     name = wires.stream_name(run_id)
     try:
-        found = wires.kinesis.tags(name)
-        if found.get(stream_tags.RUN_ID) != run_id or not stream_tags.is_managed(found):
-            raise StreamNotOurs(f"Stream {name!r} bears no tag of this run, so it is left alone.")
+        if not stream_tags.is_of_run(wires.kinesis.tags(name), run_id):
+            raise StreamNotOurs(f"Stream {name!r} does not bear this run's tags, so it is left alone.")
         wires.kinesis.delete(name)
     except StreamNotFound:
         return False
-    except StreamBusy:
-        if wires.kinesis.summary(name)["StreamStatus"] != "DELETING":
-            raise
+    except StreamBusy as busy:  # CREATING or UPDATING, or DELETING already
+        logger().info("%s", busy.detail)
     return True
 
 
 def deleted(run_id: str, wires: Wiring) -> Answer:
     """Whether the stream is gone: not merely DELETING, but unknown to Kinesis. Timeout after 10 minutes.
 
-    A stream that is there and not DELETING is deleted again: a call of a step that was given up came after the first.
+    A stream that is there and not DELETING is deleted again: a call of a step that was given up came after the first,
+    or Kinesis was changing it.
     """
     run = wires.table.head(run_id)
     try:
@@ -276,7 +286,7 @@ def deleted(run_id: str, wires: Wiring) -> Answer:
     if run is not None and not any(step.name == "DeleteStream" for step in run.steps):
         wires.table.begin_step(run_id, "DeleteStream", wires.clock.now())
     elif run is not None and _since(run, "DeleteStream", wires) > DELETED_WITHIN:
-        raise Timeout(f"The stream is still {status} 10 minutes after it was deleted.")
+        raise Timeout(f"The stream is still {status} after 10 minutes of deleting it.")
     if status != "DELETING":
         _delete_own(run_id, wires)
     return {"gone": False}
@@ -291,7 +301,7 @@ def stream_left(run: Run | None, run_id: str, wires: Wiring) -> int | None:
         return None if run is not None and may_still_come(run, wires) else 0
     except WeirError:
         return None
-    return int(tags.get(stream_tags.RUN_ID) == run_id)
+    return int(stream_tags.is_of_run(tags, run_id))
 
 
 def failure_of(raised: Mapping[str, Any] | None) -> Failure | None:

@@ -151,14 +151,16 @@ class RunsTable:
         except Exception as error:
             raise _failed(error, "listing open runs") from error
 
-    def begin(self, run_id: str, plan: RunPlan, execution_arn: str) -> None:
-        """The execution has planned the run: RUNNING from here on. RunNotFound where it is not there, or is closed."""
-        begun = self._update(
-            run_id,
-            "SET #status = :running, #plan = :plan, execution_arn = :arn",
-            {":running": {"S": Status.RUNNING}, ":plan": document(plan), ":arn": {"S": execution_arn}},
-            {"#plan": "plan"},
-        )
+    def begin(self, run_id: str, plan: RunPlan, execution_arn: str, source_version: str | None) -> None:
+        """The execution has planned the run: RUNNING from here on. RunNotFound where it is not there, or is closed.
+
+        ``source_version`` is that of the S3 object which all of its writers read; None where there is none.
+        """
+        changes = "SET #status = :running, #plan = :plan, execution_arn = :arn"
+        values = {":running": {"S": Status.RUNNING}, ":plan": document(plan), ":arn": {"S": execution_arn}}
+        if source_version is not None:
+            changes, values[":version"] = f"{changes}, source_version = :version", {"S": source_version}
+        begun = self._update(run_id, changes, values, {"#plan": "plan"})
         if not begun:
             raise RunNotFound(f"Run {run_id!r} is closed already.")
 

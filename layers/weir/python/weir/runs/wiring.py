@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from weir.runs.bucket import RunsBucket
-from weir.runs.stepfunctions import Machine
 from weir.runs.table import RunsTable
 from weir.runtime import aws
 from weir.runtime.clock import SYSTEM, Clock
 from weir.runtime.settings import Settings, settings
+from weir.runtime.stepfunctions import Machine
 from weir.streams import sts
 from weir.streams.cloudwatch import Metrics
 from weir.streams.kinesis import Kinesis

@@ -1,7 +1,6 @@
 """One invocation of a writer or a reader of a run, put together from the run as stored."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import timedelta
 from functools import cache
 from random import Random
@@ -19,7 +18,7 @@ from weir.runs.wiring import Wiring
 from weir.runs.writer import SliceWriter, pace_of
 from weir.runtime import aws
 from weir.runtime.errors import Conflict
-from weir.streams.errors import NotKnownYet, StreamNotFound
+from weir.streams.errors import StreamNotFound
 from weir.streams.hashing import ShardMap
 from weir.streams.kinesis_put import PutAdapter
 from weir.streams.producer import Producer
@@ -29,6 +28,9 @@ SPARE_SECONDS = 20.0
 
 WRITER_THREADS = 4
 READING_SLACK = timedelta(minutes=10)
+
+LATER = {"done": False, "wait": 2}
+"""Answered where the stream is not known yet: it is an answer and no error, for errors of the function alarm."""
 
 
 def write_slice(run_id: str, index: int, seconds_left: float, wires: Wiring) -> dict[str, Any]:
@@ -50,8 +52,12 @@ def write_slice(run_id: str, index: int, seconds_left: float, wires: Wiring) -> 
         bucket=wires.bucket,
         clock=wires.clock,
     )
-    with _not_known_yet(run, wires):
+    try:
         done = writer.write(wires.clock.monotonic() + seconds_left - SPARE_SECONDS)
+    except StreamNotFound:
+        if not _is_new(run, wires):
+            raise
+        return dict(LATER)
     return {"done": done, "wait": 0}
 
 
@@ -79,21 +85,19 @@ def read_shards(run_id: str, index: int, seconds_left: float, wires: Wiring) -> 
         clock=wires.clock,
         deadline=deadline,
     )
-    with _not_known_yet(run, wires):
+    try:
         outcome = reading.read(wires.clock.monotonic() + seconds_left - SPARE_SECONDS)
+    except StreamNotFound:
+        if not _is_new(run, wires):
+            raise
+        return dict(LATER)
     return {"done": outcome.done, "wait": outcome.wait_seconds}
 
 
-@contextmanager
-def _not_known_yet(run: Run, wires: Wiring) -> Iterator[None]:
-    """A stream that was ACTIVE seconds ago and is unknown now is worth another try: it is not known everywhere yet."""
-    try:
-        yield
-    except StreamNotFound as error:
-        active_at = next((step.ended_at for step in run.steps if step.name == "WaitActive"), None) or run.created_at
-        if wires.clock.now() - active_at > KNOWN_WITHIN:
-            raise
-        raise NotKnownYet(f"Kinesis does not know stream {run.stream_name!r} everywhere yet.", retry_after=1) from error
+def _is_new(run: Run, wires: Wiring) -> bool:
+    """Whether the stream was ACTIVE seconds ago, so that not every part of Kinesis need know it yet."""
+    active_at = next((step.ended_at for step in run.steps if step.name == "WaitActive"), None) or run.created_at
+    return wires.clock.now() - active_at <= KNOWN_WITHIN
 
 
 def _running(run_id: str, wires: Wiring) -> Run:
@@ -113,10 +117,10 @@ def _source(run: Run, index: int, wires: Wiring) -> tuple[Source, Span]:
     if isinstance(load.source, InlineSource):
         span = spans(len(load.source.lines), workers)[index]
         return Inline(span, load.source, load.keys), span
-    key = load.source.key
-    # The size that was planned with: were the object replaced since, the slices would no longer fit together.
+    lines, version = load.source, run.source_version
+    # Size and version that were planned with: of an object that was replaced since, slices would not fit together.
     span = spans((run.plan.source_bytes if run.plan else None) or 0, workers)[index]
-    return Lines(span, lambda offset: wires.bucket.open_at(key, offset), load.source.key_field, load.keys), span
+    return Lines(span, lambda at: wires.bucket.open_at(lines.key, at, version), lines.key_field, load.keys), span
 
 
 def _producer(run: Run, wires: Wiring) -> Callable[[float, int], Producer]:

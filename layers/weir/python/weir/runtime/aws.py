@@ -39,6 +39,7 @@ _KINDS: dict[str, Kind] = {
     "504": "transient",
     "ResourceNotFoundException": "missing",
     "NoSuchKey": "missing",
+    "NoSuchVersion": "missing",
     "NoSuchBucket": "missing",
     "404": "missing",
     "ExecutionDoesNotExist": "missing",
@@ -63,7 +64,7 @@ _KINDS: dict[str, Kind] = {
 
 
 @lru_cache(maxsize=32)
-def client(service: str, *, attempts: int = 4, validate: bool = True) -> Any:
+def client(service: str, *, attempts: int | None = None, validate: bool = True) -> Any:
     """A botocore client of this process, made once for each set of arguments.
 
     Parameters
@@ -71,15 +72,16 @@ def client(service: str, *, attempts: int = 4, validate: bool = True) -> Any:
     service
         botocore's name, such as ``kinesis``.
     attempts
-        Tries in all, the first included.
+        Tries in all, the first included; None for ``aws_attempts`` of the settings.
     validate
         False leaves out botocore's parameter validation: a third of the CPU of a PutRecords call.
     """
     from botocore.config import Config
 
-    seconds = settings().aws_timeout_seconds
+    conf = settings()
+    seconds = conf.aws_timeout_seconds
     config = Config(
-        retries={"mode": "standard", "total_max_attempts": attempts},
+        retries={"mode": "standard", "total_max_attempts": attempts or conf.aws_attempts},
         connect_timeout=min(3.0, seconds),
         read_timeout=seconds,
         parameter_validation=validate,
@@ -91,7 +93,7 @@ def client(service: str, *, attempts: int = 4, validate: bool = True) -> Any:
         signature_version="s3v4" if service == "s3" else None,
         s3={"addressing_style": "virtual"},
     )
-    return _session().create_client(service, region_name=settings().region, config=config)
+    return _session().create_client(service, region_name=conf.region, config=config)
 
 
 @lru_cache(maxsize=1)

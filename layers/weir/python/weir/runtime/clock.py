@@ -32,8 +32,11 @@ def rfc3339(moment: datetime) -> str:
 
 
 def parse_rfc3339(text: str) -> datetime:
-    """The aware UTC datetime of an RFC 3339 text. ValueError when it is none, or has no offset."""
+    """The aware UTC datetime of an RFC 3339 text. ValueError when it is none, has no offset, or no such time in UTC."""
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         raise ValueError(f"{text!r} has no time zone")
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError(f"{text!r} is outside the years 1 to 9999 in UTC") from error

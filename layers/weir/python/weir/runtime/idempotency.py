@@ -5,7 +5,8 @@ resolver, because a mapped error must not be stored and replayed; answers are ne
 as ``None``.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from weir.runtime import aws
@@ -47,12 +48,18 @@ def once(
         return use_case()
     if not key or len(key) > MAX_KEY_LENGTH or not key.isprintable():
         raise BadRequest(f"Idempotency-Key must be 1 to {MAX_KEY_LENGTH} printable characters.")
+    run = _kept(use_case, operation, context)
+    with _told():
+        return run(call={"operation": operation, "principal": principal, "key": key, "request": dict(request)})
+
+
+def _kept(use_case: Callable[[], dict[str, Any]], operation: str, context: Any) -> Callable[..., dict[str, Any]]:
+    """``use_case``, whose answer Powertools keeps in the table and replays."""
     from aws_lambda_powertools.utilities.idempotency import (
         DynamoDBPersistenceLayer,
         IdempotencyConfig,
         idempotent_function,
     )
-    from aws_lambda_powertools.utilities.idempotency import exceptions as failed
 
     store = DynamoDBPersistenceLayer(
         table_name=settings(needs=("idempotency_table",)).idempotency_table,
@@ -67,16 +74,23 @@ def once(
         lambda_context=context,
     )
 
-    @idempotent_function(
-        data_keyword_argument="call", persistence_store=store, config=config, key_prefix=f"weir.{operation}"
-    )
     def run(*, call: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG001 (Powertools reads it)
         return use_case()
 
+    keep = idempotent_function(
+        data_keyword_argument="call", persistence_store=store, config=config, key_prefix=f"weir.{operation}"
+    )
+    kept: Callable[..., dict[str, Any]] = keep(run)
+    return kept
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Powertools' failures as the caller's: Conflict, Invalid, or what AWS's become."""
+    from aws_lambda_powertools.utilities.idempotency import exceptions as failed
+
     try:
-        answer: dict[str, Any] = run(
-            call={"operation": operation, "principal": principal, "key": key, "request": dict(request)}
-        )
+        yield
     except (failed.IdempotencyAlreadyInProgressError, failed.IdempotencyInconsistentStateError) as error:
         raise Conflict("A request with this Idempotency-Key is still at work; try again.", retry_after=1) from error
     except failed.IdempotencyValidationError as error:
@@ -85,4 +99,3 @@ def once(
     except failed.IdempotencyPersistenceLayerError as error:
         cause = error.__cause__ or error
         raise aws.translate(cause if isinstance(cause, Exception) else error, "checking the key") from error
-    return answer

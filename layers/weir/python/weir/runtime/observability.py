@@ -41,10 +41,14 @@ def emit(values: Mapping[str, tuple[str, float]], dimensions: Mapping[str, str])
 
 
 def traced(handler: Handler) -> Handler:
-    """The handler, with X-Ray segments where tracing is on; itself where it is off."""
+    """The handler, with X-Ray segments where tracing is on; itself where it is off.
+
+    A trace tells that it ran, how long and whether it failed, and nothing of what it answered: answers hold tokens.
+    """
     if not settings().tracing:
         return handler
     from aws_lambda_powertools import Tracer
 
-    wrapped: Handler = Tracer(service=settings().service).capture_lambda_handler(handler)
+    tracer = Tracer(service=settings().service)
+    wrapped: Handler = tracer.capture_lambda_handler(handler, capture_response=False, capture_error=False)
     return wrapped

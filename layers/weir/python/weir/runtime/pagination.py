@@ -2,6 +2,9 @@
 
 A cursor is ``base64url(json).base64url(mac)``. The MAC (HMAC-SHA-256, truncated to 128 bits) covers what the list is
 (its kind and filters), so a cursor of one list can't be used on another, or be edited to read elsewhere.
+
+Anybody can read what a cursor says. Where that may be the name of a thing that its bearer must not know of,
+``seal_hidden`` makes it unreadable, by the same secret: the keystream is HMAC-SHA-256 over a nonce and a counter.
 """
 
 import base64
@@ -9,6 +12,7 @@ import binascii
 import hashlib
 import hmac
 import json
+from secrets import token_bytes
 from typing import Any
 
 from weir.runtime import secrets
@@ -49,6 +53,33 @@ def open_cursor(kind: str, cursor: str) -> dict[str, Any]:
         raise _not_ours()
     position: dict[str, Any] = json.loads(payload)
     return position
+
+
+def seal_hidden(kind: str, position: dict[str, Any]) -> str:
+    """A cursor that tells its bearer nothing; for ``open_hidden``."""
+    payload = json.dumps(position, separators=(",", ":"), sort_keys=True).encode()
+    nonce = token_bytes(16)
+    return seal(kind, {"nonce": _encode(nonce), "hidden": _encode(_masked(kind, nonce, payload))})
+
+
+def open_hidden(kind: str, cursor: str) -> dict[str, Any]:
+    """The position in a cursor that ``seal_hidden`` made for the same ``kind``. BadRequest for any other text."""
+    sealed = open_cursor(kind, cursor)
+    if sealed.keys() != {"nonce", "hidden"}:
+        raise _not_ours()
+    position: dict[str, Any] = json.loads(_masked(kind, _decode(sealed["nonce"]), _decode(sealed["hidden"])))
+    return position
+
+
+def _masked(kind: str, nonce: bytes, payload: bytes) -> bytes:
+    """The payload under its keystream, or from under it. A key of its own keeps it apart from the MACs."""
+    secret = secrets.secret(settings(needs=("cursor_secret_arn",)).cursor_secret_arn).encode()
+    key = hmac.digest(secret, b"hidden cursors", hashlib.sha256)
+    blocks = range(-(-len(payload) // 32))
+    stream = b"".join(
+        hmac.digest(key, nonce + block.to_bytes(4, "big") + kind.encode(), hashlib.sha256) for block in blocks
+    )
+    return bytes(one ^ other for one, other in zip(payload, stream, strict=False))
 
 
 def _not_ours() -> BadRequest:

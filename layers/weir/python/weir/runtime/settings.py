@@ -14,6 +14,11 @@ from typing import Any
 
 PREFIX = "WEIR_"
 _LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+_RANGES = {
+    "access_token_seconds": (60, 3600),
+    "refresh_token_days": (1, 30),  # what the signing secret signs holds through one rotation, every 30 days
+    "aws_attempts": (1, 10),
+}
 _MONEY = re.compile(r"[0-9]{1,9}(\.[0-9]{1,12})?")
 
 
@@ -51,12 +56,18 @@ class Settings:
     oauth_clients: str = ""
     self_registration: bool = False
     public_url: str = ""
+    packages_table: str = ""
+    packages_bucket: str = ""
+    scan_queue_url: str = ""
+    import_machine_arn: str = ""
+    hub_url: str = "https://huggingface.co"
     run_stream_prefix: str = "weir-run-"
     max_run_cost_usd: str = "5.00"
     worker_records_per_second: int = 10_000
     worker_memory_mb: int = 1792
     metrics_wait_seconds: int = 300
     aws_timeout_seconds: float = 10.0
+    aws_attempts: int = 4
 
 
 def load(environ: Mapping[str, str], document: Mapping[str, Any] | None = None) -> Settings:
@@ -103,8 +114,8 @@ def _wrong(name: str, value: Any) -> str | None:
         return f"is none of {', '.join(_LOG_LEVELS)}"
     if name == "max_run_cost_usd" and not _MONEY.fullmatch(value):
         return "is no amount of US dollars, such as 5.00"
-    if name == "access_token_seconds" and not 60 <= value <= 3600:
-        return "is not from 60 to 3600"
+    if name in _RANGES and not _RANGES[name][0] <= value <= _RANGES[name][1]:
+        return "is not from {} to {}".format(*_RANGES[name])
     may_be_zero = name == "metrics_wait_seconds"
     if type(value) in {int, float} and not (0 < value < float("inf") or (value == 0 and may_be_zero)):
         return "must be a number above 0"

@@ -37,6 +37,7 @@ def wire_validation(app: APIGatewayRestResolver, respond: Answer) -> None:
 
     @app.exception_handler(ResponseValidationError)
     def _response(error: ResponseValidationError) -> "Response[str]":
-        logger().error("the answer did not match its schema", extra={"errors": error.errors()})
+        where = [{"type": item["type"], "loc": item["loc"]} for item in error.errors()]  # the rest quotes the answer
+        logger().error("the answer did not match its schema", extra={"errors": where})
         broken = WeirError("Weir's answer did not match its own schema. Tell an operator the request_id.")
         return respond(broken, app.current_event.raw_event)

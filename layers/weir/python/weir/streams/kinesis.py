@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from weir.runtime import aws
-from weir.runtime.errors import TooManyRequests, WeirError
+from weir.runtime.errors import TooManyRequests, UpstreamFailed, WeirError
 from weir.streams.errors import (
     IteratorExpired,
     KeyUnusable,
@@ -126,7 +126,11 @@ class Kinesis:
 
     def delete(self, name: str) -> None:
         """DeleteStream with its consumers. StreamBusy while it is CREATING or UPDATING."""
-        self._call("delete_stream", "deleting", name, EnforceConsumerDeletion=True)
+        try:
+            self._call("delete_stream", "deleting", name, EnforceConsumerDeletion=True)
+        except UpstreamFailed:
+            self.tags(name)  # StreamNotFound where it is gone: the right to delete it hung on its tags
+            raise
 
     def increase_retention(self, name: str, hours: int) -> None:
         """IncreaseStreamRetentionPeriod to ``hours``, which must be above the present value."""

@@ -210,7 +210,7 @@ def _adopted(
             raise refused from error
         raise NotKnownYet(f"Kinesis says that stream {name!r} exists, and does not tell of it yet.") from error
     ours = tags.get(stream_tags.RUN_ID)
-    if ours is None or not stream_tags.is_managed(found) or found.get(stream_tags.RUN_ID) != ours:
+    if ours is None or not stream_tags.is_of_run(found, ours):
         raise refused
     return found
 

@@ -48,6 +48,11 @@ def is_managed(tags: Mapping[str, str]) -> bool:
     return tags.get(MANAGED) == "true" and tags.get(STACK) == settings().stack
 
 
+def is_of_run(tags: Mapping[str, str], run_id: str) -> bool:
+    """Whether this stack of Weir's made the stream with these tags, and made it for this run."""
+    return is_managed(tags) and tags.get(RUN_ID) == run_id
+
+
 def expires_at(tags: Mapping[str, str]) -> datetime | None:
     """When the stream may be swept: aware UTC, or None where the tag is absent or can't be read."""
     text = tags.get(EXPIRES_AT)
@@ -61,8 +66,10 @@ def expires_at(tags: Mapping[str, str]) -> datetime | None:
 
 def is_expired(tags: Mapping[str, str], now: datetime) -> bool:
     """Whether the stream is managed and its expiry has passed."""
+    if not is_managed(tags):
+        return False
     moment = expires_at(tags)
-    return is_managed(tags) and moment is not None and moment <= now
+    return moment is not None and moment <= now
 
 
 def allowed(text: str) -> bool:

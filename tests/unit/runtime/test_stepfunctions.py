@@ -8,8 +8,8 @@ import pytest
 from botocore.stub import Stubber
 
 from tests.unit.runs.conftest import BOTOCORE
-from weir.runs.stepfunctions import Machine
 from weir.runtime.errors import TooManyRequests, Unavailable, UpstreamFailed
+from weir.runtime.stepfunctions import Machine
 
 ARN = "arn:aws:states:eu-west-1:123456789012:stateMachine:weir-run"
 EXECUTION = "arn:aws:states:eu-west-1:123456789012:execution:weir-run:run-1"
