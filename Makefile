@@ -8,10 +8,11 @@ TOOLS := .tools/ministack/.ready .tools/sam/.ready
 CODE := layers functions local client tests
 SAM := .tools/sam/bin/python -m samcli
 PYTEST := $(PY) -m pytest -q
+LAMBDAS_OWN := botocore python-dateutil six urllib3 # what aws-xray-sdk asks for and the Lambda runtime brings
 timed = @start=$$(date +%s); $(2) || exit 1; echo "-- $(1): $$(( $$(date +%s) - start )) s"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down demo test check unit contract faults others integration bench openapi deploy admin-password \
+.PHONY: help setup up down demo test check unit contract faults computed integration bench openapi deploy admin-password \
   migrate test-aws lock clean
 
 help: ## list the commands
@@ -28,13 +29,13 @@ down: $(READY) ## stop the local AWS; nothing is left running
 demo: up ## prove a stream end to end on the local AWS: make demo [FILE=my.jsonl [KEY=field]]
 	@$(PY) -m client.weir demo $(if $(FILE),"$(FILE)") $(if $(KEY),--key-field "$(KEY)")
 
-test: check ## everything below: the faults, which only compute, beside the rest, which mostly waits
-	@$(MAKE) --no-print-directory -j2 WORKERS=1 faults others
+test: check ## everything below: what computes beside what mostly waits, the integration tests
+	@$(MAKE) --no-print-directory -j2 computed integration
 
-others: ## unit, contract, integration
+computed: ## unit, contract, faults
 	@$(MAKE) --no-print-directory -j1 unit
 	@$(MAKE) --no-print-directory -j1 contract
-	@$(MAKE) --no-print-directory -j1 integration
+	@$(MAKE) --no-print-directory -j1 faults
 
 check: $(READY) ## formatting, lint, types, import contracts, template, OpenAPI document
 	$(call timed,format,$(PY) -m ruff format --check --quiet $(CODE))
@@ -70,16 +71,18 @@ deploy: $(TOOLS) ## put the stack on a real account: make deploy STAGE=dev|prod
 admin-password: $(READY) ## tell the first admin's user name and first password: make admin-password STAGE=local|dev|prod
 	@$(PY) -m local.admin_password $(STAGE)
 
-migrate: $(READY) ## take a table to a schema, in place: make migrate TABLE=identity|runs TO=2 STAGE=local|dev|prod [DRY_RUN=1]
+migrate: $(READY) ## take a table to a schema, in place: make migrate TABLE=identity|packages|runs TO=2 STAGE=local|dev|prod [DRY_RUN=1]
 	@PYTHONPATH=layers/weir/python $(PY) -m local.migrate "$(TABLE)" "$(TO)" "$(STAGE)" $(if $(DRY_RUN),--dry-run)
 
 test-aws: $(READY) ## the integration tests against a deployed stage; says what it costs, and asks
 	@$(PY) -m local.account $(STAGE)
 
 lock: $(READY) ## resolve requirements/*.in anew into requirements/*.txt, with hashes
-	@for name in uv layer dev ministack sam bench; do .venv/bin/uv pip compile --quiet --universal --python-version 3.11 \
+	@for name in uv layer dev ministack sam bench; do \
+	  case $$name in layer) without='$(LAMBDAS_OWN:%=--no-emit-package %)';; *) without= ;; esac; \
+	  .venv/bin/uv pip compile --quiet --universal --python-version 3.11 \
 	  --generate-hashes --no-annotate --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' \
-	  $(UPGRADE) requirements/$$name.in -o requirements/$$name.txt || exit 1; done
+	  $$without $(UPGRADE) requirements/$$name.in -o requirements/$$name.txt || exit 1; done
 
 clean: ## stop the local AWS and remove everything that the other commands made
 	@if [ -e $(READY) ]; then $(PY) -m local down; fi

@@ -1,53 +1,56 @@
 """``weir login``, ``logout``, ``whoami``, ``password`` and ``keys``."""
 
-import argparse
 import getpass
-import os
 import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import quote
 
+import typer
 from rich.console import Console
 from rich.text import Text
 
 from client import exits, tables
 from client.api import Api, ApiError, Unreachable
-from client.sessions import session_file
-from client.signing import KeySigner, NotLoggedIn, SessionSigner
-from client.target import Target
+from client.here import KEY_VARIABLE, AsJson, group, here, sign
+from client.signing import NotLoggedIn, SessionSigner
 
-__all__ = ["KEY_VARIABLE", "add_commands", "sign"]
+__all__ = ["KEY_VARIABLE", "add_commands", "keys_group", "sign"]
 
-KEY_VARIABLE = "WEIR_API_KEY"
+Stdin = Annotated[bool, typer.Option("--stdin", help="read passwords from standard input, a line each")]
+KeyId = Annotated[str, typer.Argument(metavar="KEY_ID")]
 
-
-def sign(api: Api, target: Target, environ: Mapping[str, str] = os.environ) -> None:
-    """Let an API's requests carry a token: the environment's API key, or the session of a log-in."""
-    key = environ.get(KEY_VARIABLE)
-    if key:
-        api.signer = KeySigner(key)
-    else:
-        api.signer = SessionSigner(target.url, session_file(target), api.log_in_post, known=target.admin)
+keys_group = group("API keys, for scripts and services")
 
 
-def login(options: argparse.Namespace, api: Api, console: Console) -> int:
+def add_commands(app: typer.Typer) -> None:
+    """Mount these commands."""
+    for command in (login, logout, whoami, password):
+        app.command()(command)
+    app.add_typer(keys_group, name="keys")
+
+
+def login(
+    context: typer.Context, username: Annotated[str | None, typer.Argument(metavar="USER")] = None, stdin: Stdin = False
+) -> int:
     """Log in, and stay so."""
-    signer = _session(api)
-    username = options.username or input("User name: ")
-    answer = signer.log_in(username, _password("Password: ", options))
-    console.print(Text(f"Logged in as {username}."))
+    at = here(context)
+    signer = _session(at.api)
+    username = username or input("User name: ")
+    answer = signer.log_in(username, _password("Password: ", stdin=stdin))
+    at.console.print(Text(f"Logged in as {username}."))
     if answer.get("must_change_password"):
-        console.print(Text("Somebody else knows this password: change it with `weir password`, first.", "yellow"))
+        at.console.print(Text("Somebody else knows this password: change it with `weir password`, first.", "yellow"))
     return exits.PASSED
 
 
-def logout(_: argparse.Namespace, api: Api, console: Console) -> int:
+def logout(context: typer.Context) -> int:
     """End the session, here in any case, and at the API. Nobody is logged in for it."""
-    signer = _session(api)
-    api.signer = signer.without_log_in()
+    at = here(context)
+    signer = _session(at.api)
+    at.api.signer = signer.without_log_in()
     try:
-        api.call("POST", "/auth/logout")
+        at.api.call("POST", "/auth/logout")
     except (ApiError, Unreachable) as error:
         if not isinstance(error, ApiError) or error.status != 401:
             told = "This machine has forgotten the session, but the API did not hear that it ends"
@@ -55,107 +58,78 @@ def logout(_: argparse.Namespace, api: Api, console: Console) -> int:
             raise
     finally:
         signer.forget()
-    console.print("Logged out.")
+    at.console.print("Logged out.")
     return exits.PASSED
 
 
-def whoami(options: argparse.Namespace, api: Api, console: Console) -> int:
-    """Who the API takes us for."""
-    found = api.call("GET", "/auth/me")
-    if options.json:
-        console.print_json(data=found)
-    else:
-        tables.show_user(found, console)
+def whoami(context: typer.Context, json: AsJson = False) -> int:
+    """Tell who the API takes you for."""
+    at = here(context)
+    at.show(at.api.call("GET", "/auth/me"), tables.show_user, json=json)
     return exits.PASSED
 
 
-def password(options: argparse.Namespace, api: Api, console: Console) -> int:
-    """Change the password; every other session ends."""
-    signer = _session(api)
-    body = {"current_password": _password("Present password: ", options)}
-    body["new_password"] = _password("New password, 12 characters or more: ", options)
-    if not options.stdin and body["new_password"] != getpass.getpass("Once more: "):
+def password(context: typer.Context, stdin: Stdin = False) -> int:
+    """Change your password; every other session ends."""
+    at = here(context)
+    signer = _session(at.api)
+    body = {"current_password": _password("Present password: ", stdin=stdin)}
+    body["new_password"] = _password("New password, 12 characters or more: ", stdin=stdin)
+    if not stdin and body["new_password"] != getpass.getpass("Once more: "):
         print("The two are not the same; nothing was changed.", file=sys.stderr)
         return exits.FAILED
-    signer.change_password(api.call("POST", "/auth/password", body))
-    console.print("Changed. Every other session has ended.")
+    signer.change_password(at.api.call("POST", "/auth/password", body))
+    at.console.print("Changed. Every other session has ended.")
     return exits.PASSED
 
 
-def keys(options: argparse.Namespace, api: Api, console: Console) -> int:
-    """List one's API keys."""
-    found = list(api.pages("/api-keys"))
-    if options.json:
-        console.print_json(data=found)
-    else:
-        tables.show_keys(found, console)
+@keys_group.command("list")
+def list_keys(context: typer.Context, json: AsJson = False) -> int:
+    """Your keys, without their secrets."""
+    at = here(context)
+    at.show(list(at.api.pages("/api-keys")), tables.show_keys, json=json)
     return exits.PASSED
 
 
-def create_key(options: argparse.Namespace, api: Api, console: Console) -> int:
-    """Make an API key, and show its secret: once, to standard output, so that it can be piped."""
-    body: dict[str, Any] = {"name": options.name}
-    wanted = {"scopes": options.scope, "expires_in": options.expires_in, "max_uses": options.max_uses}
-    body |= {name: value for name, value in wanted.items() if value is not None}
-    _show_secret(api.call("POST", "/api-keys", body), console)
+@keys_group.command("create")
+def create_key(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="what it is for")],
+    scope: Annotated[
+        list[str] | None,
+        typer.Option(metavar="SCOPE", help="such as runs:write; repeat; all of yours if none"),
+    ] = None,
+    expires_in: Annotated[int | None, typer.Option(metavar="SECONDS")] = None,
+    max_uses: Annotated[int | None, typer.Option(metavar="N")] = None,
+) -> int:
+    """Make a key; its secret is shown once: on standard output, so that it can be piped."""
+    at = here(context)
+    wanted = {"scopes": scope or None, "expires_in": expires_in, "max_uses": max_uses}
+    body = {"name": name} | {key: value for key, value in wanted.items() if value is not None}
+    _show_secret(at.api.call("POST", "/api-keys", body), at.console)
     return exits.PASSED
 
 
-def rotate_key(options: argparse.Namespace, api: Api, console: Console) -> int:
+@keys_group.command("rotate")
+def rotate_key(context: typer.Context, key_id: KeyId) -> int:
     """Give a key another secret."""
-    _show_secret(api.call("POST", f"/api-keys/{quote(options.key_id, safe='')}/rotate"), console)
+    at = here(context)
+    _show_secret(at.api.call("POST", f"/api-keys/{quote(key_id, safe='')}/rotate"), at.console)
     return exits.PASSED
 
 
-def revoke_key(options: argparse.Namespace, api: Api, console: Console) -> int:
+@keys_group.command("revoke")
+def revoke_key(context: typer.Context, key_id: KeyId) -> int:
     """End a key."""
-    api.call("DELETE", f"/api-keys/{quote(options.key_id, safe='')}")
-    console.print(Text(f"Key {options.key_id} is revoked; within a minute it opens nothing."))
+    at = here(context)
+    at.api.call("DELETE", f"/api-keys/{quote(key_id, safe='')}")
+    at.console.print(Text(f"Key {key_id} is revoked; within a minute it opens nothing."))
     return exits.PASSED
 
 
-def add_commands(commands: Any) -> None:
-    """The parsers of these commands."""
-    one = commands.add_parser("login", help="log in, and stay so")
-    one.add_argument("username", nargs="?", metavar="USER")
-    _takes_passwords(one, login)
-    commands.add_parser("logout", help="end the session").set_defaults(do=logout)
-    one = commands.add_parser("whoami", help="who the API takes you for")
-    one.add_argument("--json", action="store_true")
-    one.set_defaults(do=whoami)
-    _takes_passwords(commands.add_parser("password", help="change your password"), password)
-
-    of_keys = commands.add_parser("keys", help="API keys, for scripts and services").add_subparsers(
-        required=True, metavar="COMMAND"
-    )
-    one = of_keys.add_parser("list", help="your keys, without their secrets")
-    one.add_argument("--json", action="store_true")
-    one.set_defaults(do=keys)
-    one = of_keys.add_parser("create", help="make a key; its secret is shown once")
-    one.add_argument("name", metavar="NAME", help="what it is for")
-    one.add_argument(
-        "--scope", action="append", metavar="SCOPE", help="such as runs:write; repeat; all of yours if none"
-    )
-    one.add_argument("--expires-in", type=int, metavar="SECONDS")
-    one.add_argument("--max-uses", type=int, metavar="N")
-    one.set_defaults(do=create_key)
-    for name, words, do in (
-        ("rotate", "give a key another secret", rotate_key),
-        ("revoke", "end a key", revoke_key),
-    ):
-        one = of_keys.add_parser(name, help=words)
-        one.add_argument("key_id", metavar="KEY_ID")
-        one.set_defaults(do=do)
-
-
-def _takes_passwords(one: argparse.ArgumentParser, do: Any) -> None:
-    one.add_argument("--stdin", action="store_true", help="read passwords from standard input, a line each")
-    one.set_defaults(do=do)
-
-
-def _password(prompt: str, options: argparse.Namespace) -> str:
+def _password(prompt: str, *, stdin: bool) -> str:
     """A password, typed unseen or read from standard input: never an argument, which other users of a machine see."""
-    return sys.stdin.readline().rstrip("\n") if options.stdin else getpass.getpass(prompt)
+    return sys.stdin.readline().rstrip("\n") if stdin else getpass.getpass(prompt)
 
 
 def _session(api: Api) -> SessionSigner:

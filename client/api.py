@@ -137,9 +137,9 @@ class Api:
         """Runs, newest first, at most ``most``."""
         return islice(self.pages("/runs", min(most, 200)), most)
 
-    def pages(self, path: str, limit: int = 200) -> Iterator[Json]:
+    def pages(self, path: str, limit: int = 200, filters: Mapping[str, str] | None = None) -> Iterator[Json]:
         """Every item of a list, page by page as they are wanted."""
-        query = {"limit": str(limit)}
+        query = {**(filters or {}), "limit": str(limit)}
         while True:
             page = self._json("GET", path, params=query)
             yield from page["items"]
@@ -204,13 +204,13 @@ class Api:
             raise
 
     def call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Json:
-        """Any route that answers JSON."""
+        """Any route that answers JSON, or nothing (204)."""
         return self._json(method, path, **({} if body is None else {"json": dict(body)}))
 
     def _json(self, method: str, path: str, **request: Any) -> Json:
         answer = self._send(method, path, **request)
         document = _document(answer)
-        if not document:
+        if not document and answer.status_code != 204:
             raise ApiError(answer.status_code, "Not Weir's API", f"{answer.request.url} answered something else.")
         return document
 

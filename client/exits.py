@@ -5,7 +5,7 @@ FAILED = 1
 """The verdict is FAILED or ABORTED, or the command could not be done."""
 
 USAGE = 2
-"""The command was not understood (argparse's own code)."""
+"""The command was not understood (the code of shells, and of argparse)."""
 
 DEGRADED = 3
 """Nothing failed, and something could not be measured."""

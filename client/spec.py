@@ -1,43 +1,66 @@
 """A run spec from a file or from command-line options. What it may hold is the API's to judge."""
 
-import argparse
 import json
 import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
-__all__ = ["SpecUnusable", "add_options", "spec_from"]
+import typer
+from typer import Option
+
+__all__ = ["SpecOptions", "SpecUnusable", "spec_from"]
+
+Skew = Literal["uniform", "zipf", "single"]
+
+# The options of `weir run`, as typer reads them.
+Spec = Annotated[str | None, typer.Argument(metavar="SPEC.json", help="a whole run spec; - reads standard input")]
+Records = Annotated[int | None, Option(metavar="N", help="instead of a file: generate so many records")]
+File = Annotated[Path | None, Option(metavar="LINES", help="instead of a file: insert the lines of this file")]
+KeyField = Annotated[str | None, Option(metavar="FIELD", help="with --file: JSON field that is the partition key")]
+Bytes = Annotated[int | None, Option(metavar="B", help="size of a generated record, 36 bytes of header included")]
+Rate = Annotated[float | None, Option(metavar="R", help="records per second; as fast as possible if left out")]
+Keys = Annotated[int | None, Option(metavar="K", help="number of partition keys")]
+SkewOf = Annotated[Skew | None, Option(help="how records spread over the keys")]
+Workers = Annotated[int | None, Option(metavar="W", help="writers side by side; planned if left out")]
+Aggregated = Annotated[bool, Option("--aggregated", help="pack records in the KPL's aggregation format")]
+Shards = Annotated[int | None, Option(metavar="S", help="shards of the stream")]
+OnDemand = Annotated[bool, Option("--on-demand", help="the stream's mode")]
+Keep = Annotated[bool, Option("--keep", help="leave the stream until it expires")]
+Ordered = Annotated[bool, Option("--ordered", help="what must hold: the order of every partition key")]
+P99 = Annotated[float | None, Option(metavar="MS", help="99 of 100 records are read within this time")]
+MinRate = Annotated[float | None, Option(metavar="R", help="at least so many records per second")]
+MaxCost = Annotated[str | None, Option(metavar="USD", help="refuse to start above this estimate")]
 
 
 class SpecUnusable(Exception):
     """The spec can't be read; the message says why."""
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """The options that make a spec."""
-    parser.add_argument("spec", nargs="?", metavar="SPEC.json", help="a whole run spec; - reads standard input")
-    load = parser.add_argument_group("or, instead of a file: load")
-    load.add_argument("--records", type=int, metavar="N", help="generate so many records")
-    load.add_argument("--file", type=Path, metavar="LINES", help="insert the lines of this file")
-    load.add_argument("--key-field", metavar="FIELD", help="with --file: JSON field that is the partition key")
-    load.add_argument("--bytes", type=int, metavar="B", help="size of a generated record, 36 bytes of header included")
-    load.add_argument("--rate", type=float, metavar="R", help="records per second; as fast as possible if left out")
-    load.add_argument("--keys", type=int, metavar="K", help="number of partition keys")
-    load.add_argument("--skew", choices=("uniform", "zipf", "single"), help="how records spread over the keys")
-    load.add_argument("--workers", type=int, metavar="W", help="writers side by side; planned if left out")
-    load.add_argument("--aggregated", action="store_true", help="pack records in the KPL's aggregation format")
-    stream = parser.add_argument_group("stream")
-    stream.add_argument("--shards", type=int, metavar="S")
-    stream.add_argument("--on-demand", action="store_true")
-    stream.add_argument("--keep", action="store_true", help="leave the stream until it expires")
-    limits = parser.add_argument_group("what must hold")
-    limits.add_argument("--ordered", action="store_true", help="the order of every partition key")
-    limits.add_argument("--p99-ms", type=float, metavar="MS", help="99 of 100 records are read within this time")
-    limits.add_argument("--min-rate", type=float, metavar="R", help="at least so many records per second")
-    limits.add_argument("--max-cost", metavar="USD", help="refuse to start above this estimate")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpecOptions:
+    """What the person gave; None and False are left to the API."""
+
+    spec: str | None = None
+    records: int | None = None
+    file: Path | None = None
+    key_field: str | None = None
+    bytes: int | None = None
+    rate: float | None = None
+    keys: int | None = None
+    skew: Skew | None = None
+    workers: int | None = None
+    aggregated: bool = False
+    shards: int | None = None
+    on_demand: bool = False
+    keep: bool = False
+    ordered: bool = False
+    p99_ms: float | None = None
+    min_rate: float | None = None
+    max_cost: str | None = None
 
 
-def spec_from(options: argparse.Namespace) -> dict[str, Any]:
+def spec_from(options: SpecOptions) -> dict[str, Any]:
     """The spec that the options name; a ``--file`` is not in it yet. SpecUnusable where there is none."""
     if options.spec is not None:
         if options.records is not None or options.file is not None:

@@ -23,12 +23,17 @@ from typing import Any
 
 from local import places, stack
 from weir.identity.shapes import SHAPES as IDENTITY
+from weir.packages.shapes import SHAPES as PACKAGES
 from weir.runs.shapes import SHAPES as RUNS
 from weir.runtime.dynamodb import Item, Table, plain
 from weir.runtime.errors import TooManyRequests, Unavailable, WeirError
 from weir.runtime.migrations import Shapes
 
-TABLES = {"identity": (IDENTITY, "IdentityTableName"), "runs": (RUNS, "RunsTableName")}
+TABLES = {
+    "identity": (IDENTITY, "IdentityTableName"),
+    "packages": (PACKAGES, "PackagesTableName"),
+    "runs": (RUNS, "RunsTableName"),
+}
 SEGMENTS = 4
 PAGE = 200
 TRIES = 10

@@ -31,7 +31,7 @@ PARAMETERS = {
     "PythonRuntime": f"python{PYTHON}",
     "Architecture": ARCHITECTURE,
     "MustChangePassword": "false",  # whoever reads .local/stack.json is whoever runs `make up`
-    "OAuthClients": "weir=http://127.0.0.1:8753/callback",
+    "OAuthClients": "weir=http://127.0.0.1:8753/callback other=http://127.0.0.1:8754/callback",
 }
 
 
@@ -73,7 +73,7 @@ def deploy(server: Server, stack_name: str = STACK_NAME, **parameters: str) -> d
         *("deploy", "--config-file", str(places.REPOSITORY / "samconfig.toml"), "--config-env", "local"),
         *("--template-file", str(places.BUILD / "template.yaml")),
         *("--stack-name", stack_name, "--s3-bucket", bucket, "--no-progressbar", "--no-resolve-s3"),
-        *("--parameter-overrides", *(f"{name}={value}" for name, value in overrides.items())),
+        *("--parameter-overrides", *(f'{name}="{value}"' for name, value in overrides.items())),
     )
     stack = cloudformation.describe_stacks(StackName=stack_name)["Stacks"][0]
     return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}

@@ -12,6 +12,7 @@ PATCHES = (
     "secretsmanager",
     "layers",
     "emf",
+    "objects",
     "streams",
     "reshard",
     "quotas",

@@ -8,13 +8,17 @@
 - ``dynamodb:LeadingKeys`` are the partition keys that a request touches, in a transaction those of each item by itself
   (https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/specifying-conditions.html). The emulator does not
   know them, and so takes a condition on all of them as met. They travel on the ARN that is authorized.
+- ``aws:PrincipalArn`` of a role's session is the role's ARN (https://docs.aws.amazon.com/IAM/latest/UserGuide/
+  reference_policies_condition-keys.html), in the emulator that of the session.
+- ``aws:ResourceTag``: the tags of the stream that a call of Kinesis names (the first reference). The emulator knows
+  those of other services' resources alone, and so takes every stream for one without tags.
 """
 
 import json
 from typing import Any
 
 from ministack.core import iam_actions, iam_evaluator
-from ministack.services import dynamodb, kinesis
+from ministack.services import dynamodb, iam, kinesis, tagging
 
 from local.shim.patching import patch
 
@@ -34,14 +38,35 @@ def keyed(arn: str, leading: list[str] | None) -> KeyedArn:
 
 @patch(iam_evaluator, "_resolve_condition_key")
 def resolve_condition_key(original: Any, key: str, context: Any) -> Any:
-    """The value of a condition key: loopback counts as TLS, and leading keys are known."""
+    """The value of a condition key: loopback counts as TLS, a session is its role, and leading keys are known."""
     match key.lower():
         case "aws:securetransport":
             return "true"
+        case "aws:principalarn":
+            return _role_arn(original(key, context))
         case "dynamodb:leadingkeys":
             return getattr(context.resource_arn, "leading", None)
         case _:
             return original(key, context)
+
+
+def _role_arn(principal: str) -> str:
+    """The ARN of the role of a session; any other principal's as it is."""
+    kind, _, session = principal.partition(":assumed-role/")
+    if not session:
+        return principal
+    role = iam._roles.get(session.partition("/")[0]) or {}
+    return str(role.get("Arn") or f"{kind.replace(':sts:', ':iam:')}:role/{session.partition('/')[0]}")
+
+
+@patch(tagging, "resource_tags")
+def resource_tags(original: Any, arn: str) -> Any:
+    """The tags of the resource of an ARN, a stream's too; None where there is no such resource."""
+    kind, _, name = arn.partition("/")
+    if not kind.startswith("arn:aws:kinesis:") or not kind.endswith(":stream"):
+        return original(arn)
+    stream = kinesis._streams.get(name)
+    return None if stream is None else dict(stream["tags"])
 
 
 @patch(iam_actions, "extract_resource_arn")

@@ -24,13 +24,16 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from client.target import STACK_FILE
+from tests.benchmarks import packages
 from tests.benchmarks.insert_peers import PEERS
+from tests.contract import stack
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 LAYER = REPOSITORY / "layers/weir/python"
 OUTPUT = REPOSITORY / ".local/bench.json"
 SIZES = (100, 200, 1024)
-SECTIONS = ("insert", "verify", "start", "plan")
+SECTIONS = ("insert", "verify", "start", "identity", "plan", "packages")
 # Enough for a second or so of CPU each; the slow ones would take minutes for as many as the fast ones.
 RECORDS = {"async-kinesis": 20_000, "aiokpl": 10_000, "aiokpl, not aggregated": 10_000}
 FAST_RECORDS = 200_000
@@ -193,7 +196,8 @@ def start_seconds(code: str, folder: Path | None) -> float:
         needed = (
             *("RUNS_TABLE", "RUNS_BUCKET", "SETTLE_QUEUE_URL", "RUN_MACHINE_ARN", "CLEANUP_MACHINE_ARN"),
             *("IDENTITY_TABLE", "SIGNING_SECRET_ARN", "KEY_PEPPER_SECRET_ARN", "ADMIN_SECRET_ARN"),
-            *("PROVIDERS_SECRET_ARN", "TOKEN_ISSUER"),
+            *("PROVIDERS_SECRET_ARN", "TOKEN_ISSUER", "CURSOR_SECRET_ARN", "IDEMPOTENCY_TABLE"),
+            *("PACKAGES_TABLE", "PACKAGES_BUCKET", "SCAN_QUEUE_URL", "IMPORT_MACHINE_ARN"),
         )
         environ |= {f"WEIR_{name}": "bench" for name in needed}
     began = time.perf_counter()
@@ -239,6 +243,30 @@ def show_start(seconds: dict[str, list[float]], failed: dict[str, str], referenc
     return {"seconds": seconds, "ratios": ratios, "failed": failed}
 
 
+def identity(rounds: int) -> dict[str, Any]:
+    """A warm authorizer's decisions, and the hash of a password beside the memory of the function that makes it."""
+    turns = [(measure("identity_case", "decisions"), measure("identity_case", "argon2")) for _ in range(rounds)]
+    broken = [case["failed"] for turn in turns for case in turn if "failed" in case]
+    if broken:
+        console.print(f"Letting in did not run: {broken[0]}")
+        return {"failed": broken[0]}
+    table = Table("decision", "table reads", "table writes", "CPU ms", title="A warm authorizer's decision, median")
+    decided: dict[str, dict[str, float]] = {
+        name: {part: median(turn[name][part] for turn, _ in turns) for part in parts}
+        for name, parts in turns[0][0].items()
+    }
+    for name, one in decided.items():
+        table.add_row(name, f"{one['reads']:.2f}", f"{one['writes']:.2f}", f"{one['cpu_ms']:.3f}")
+    console.print(table)
+    hashing = {part: median(case[part] for _, case in turns) for part in turns[0][1]}
+    memory = stack.functions()["AuthFunction"]["MemorySize"]
+    console.print(
+        f"  argon2id: {hashing['cpu_ms']:.0f} ms of a core and {hashing['mib']:.0f} MiB a hash; "
+        f"the function that logs people in has {memory} MB, which brings {memory / 1769:.2f} of a core"
+    )
+    return {"decisions": decided, "argon2": hashing, "memory_mb": memory}
+
+
 def plan() -> dict[str, Any]:
     """Planned runs, none of them run."""
     planned = measure("planned")
@@ -280,8 +308,12 @@ def main() -> None:
             result["verify"] = verify(endpoint, rounds, scale)
     if "start" in sections:
         result["start"] = start(3 if asked.quick else 2 * rounds + 1)
+    if "identity" in sections:
+        result["identity"] = identity(rounds)
     if "plan" in sections:
         result["plan"] = plan()
+    if "packages" in sections:
+        result["packages"] = packages.run(STACK_FILE, int(packages.GIB * scale), rounds, console)
     OUTPUT.parent.mkdir(exist_ok=True)
     OUTPUT.write_text(json.dumps(result, indent=2) + "\n")
     console.print(f"written to {OUTPUT.relative_to(REPOSITORY)}")

@@ -4,6 +4,8 @@ Each function is called with the environment that the template gives it, so a va
 here. Every AWS call is remembered as the IAM action that it needs.
 """
 
+import base64
+import hashlib
 import importlib.util
 import json
 import os
@@ -18,6 +20,7 @@ from typing import Any, NamedTuple
 import boto3
 import pytest
 from moto import mock_aws
+from moto.backends import get_backend
 
 from tests.contract import stack
 from weir.identity import custom_resource
@@ -28,10 +31,20 @@ from weir.runtime import aws
 from weir.runtime.clock import SYSTEM
 from weir.runtime.dynamodb import Table
 
-ACTIONS = {"HeadBucket": "ListBucket", "HeadObject": "GetObject", "ListObjectsV2": "ListBucket"}
-"""S3 operations whose IAM action has another name:
+ACTIONS = {
+    "HeadBucket": "ListBucket",
+    "HeadObject": "GetObject",
+    "ListObjectsV2": "ListBucket",
+    "ListObjectVersions": "ListBucketVersions",
+    "ListMultipartUploads": "ListBucketMultipartUploads",
+    "ListParts": "ListMultipartUploadParts",
+    "CreateMultipartUpload": "PutObject",
+    "UploadPart": "PutObject",
+    "CompleteMultipartUpload": "PutObject",
+}
+PINNED = {"HeadObject": "GetObjectVersion", "GetObject": "GetObjectVersion", "DeleteObject": "DeleteObjectVersion"}
+"""S3 operations whose IAM action has another name, and those where it has it for a version that is named:
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html"""
-
 
 SERVICES = {"stepfunctions": "states"}
 SESSION = "aaaabbbbccccdddd"
@@ -43,6 +56,14 @@ class Metric(NamedTuple):
     namespace: str
     dimensions: frozenset[tuple[str, str]]
     name: str
+
+
+class Touched(NamedTuple):
+    """An item or index of a table, by what IAM decides on: the action, the resource, the partition key."""
+
+    action: str
+    arn: str
+    key: str
 
 
 class Context:
@@ -66,6 +87,7 @@ class Account:
 
     def __init__(self) -> None:
         self.actions: dict[str, set[str]] = {}
+        self.touched: dict[str, set[Touched]] = {}
         self.told: list[dict[str, Any]] = []
         """What custom resources answered CloudFormation."""
         self.metrics: set[Metric] = set()
@@ -80,8 +102,10 @@ class Account:
             described = {key: table["Properties"][key] for key in wanted if key in table["Properties"]}
             client("dynamodb").create_table(TableName=stack.physical(name), **described)
         where = {"LocationConstraint": stack.REGION}
-        for name in stack.resources("AWS::S3::Bucket"):
+        for name, bucket in stack.resources("AWS::S3::Bucket").items():
             client("s3").create_bucket(Bucket=stack.physical(name), CreateBucketConfiguration=where)
+            versions = bucket["Properties"]["VersioningConfiguration"]
+            client("s3").put_bucket_versioning(Bucket=stack.physical(name), VersioningConfiguration=versions)
         for name in stack.resources("AWS::SQS::Queue"):
             client("sqs").create_queue(QueueName=stack.physical(name))
         for name in stack.resources("AWS::SecretsManager::Secret"):
@@ -124,12 +148,21 @@ class Account:
             self._loaded[function] = load(function)
         self._current = function
 
-    def remember(self, service: str, operation: str, parameters: dict[str, Any] | None = None) -> None:
+    def remember(self, service: str, operation: str, parameters: dict[str, Any]) -> None:
         """One AWS call of the function that runs now; a transaction is what its items are."""
-        named = [ACTIONS.get(operation, operation)]
+        called = [(operation, parameters)]
         if operation == "TransactWriteItems":
-            named = [f"{kind}Item" for item in (parameters or {})["TransactItems"] for kind in item]
-        self.actions.setdefault(self._current, set()).update(f"{service}:{one}" for one in named)
+            called = [(f"{kind}Item", one) for item in parameters["TransactItems"] for kind, one in item.items()]
+        pinned = "VersionId" in parameters
+        named = {f"{service}:{PINNED.get(one, one) if pinned else ACTIONS.get(one, one)}" for one, _ in called}
+        self.actions.setdefault(self._current, set()).update(named)
+        if service == "dynamodb":
+            touched = {Touched(f"dynamodb:{one}", *item) for one, asked in called for item in items_of(asked)}
+            self.touched.setdefault(self._current, set()).update(touched)
+
+    def instead(self, value: str, real: str) -> None:
+        """Give functions another value where a variable of theirs has this one."""
+        self._overrides[value] = real
 
     def secret_arn(self, name: str) -> str:
         """The ARN of a secret of the template."""
@@ -169,6 +202,30 @@ def metrics_in(printed: str) -> Iterator[Metric]:
                 for names in one["Dimensions"]:
                     dimensions = frozenset((name, document[name]) for name in names)
                     yield from (Metric(one["Namespace"], dimensions, metric["Name"]) for metric in one["Metrics"])
+
+
+def items_of(asked: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """The table or index of a request to DynamoDB, by ARN, with each partition key that is asked for on it."""
+    if "RequestItems" in asked:
+        for name, of_table in asked["RequestItems"].items():
+            yield from ((table_arn(name), partition_of(key)) for key in of_table["Keys"])
+    elif "KeyConditionExpression" in asked:
+        index = f"/index/{asked['IndexName']}" if "IndexName" in asked else ""
+        (value,) = asked["ExpressionAttributeValues"][asked["KeyConditionExpression"].split()[2]].values()
+        yield table_arn(asked["TableName"]) + index, str(value)
+    elif "Key" in asked or "Item" in asked:
+        yield table_arn(asked["TableName"]), partition_of(asked.get("Key") or asked["Item"])
+
+
+def table_arn(name: str) -> str:
+    """The ARN of a table by its name."""
+    return f"arn:aws:dynamodb:{stack.REGION}:{stack.ACCOUNT}:table/{name}"
+
+
+def partition_of(key: dict[str, Any]) -> str:
+    """The partition key of an item or a key."""
+    (value,) = key["pk" if "pk" in key else "id"].values()
+    return str(value)
 
 
 def forget(*names: str) -> None:
@@ -211,12 +268,21 @@ def account() -> Iterator[Account]:
 
 def _remembering(make: Callable[..., Any], made_for: Account) -> Callable[..., Any]:
     @lru_cache(maxsize=32)
-    def remembering(service: str, *, attempts: int = 4, validate: bool = True) -> Any:
+    def remembering(service: str, *, attempts: int | None = None, validate: bool = True) -> Any:
         def note(params: dict[str, Any], event_name: str, **_: Any) -> None:
             made_for.remember(SERVICES.get(service, service), event_name.rsplit(".", 1)[1], params)
 
         made = make(service, attempts=attempts, validate=validate)
         made.meta.events.register("before-parameter-build", note)
+        made.meta.events.register("after-call.s3.ListParts", _with_checksums)
         return made
 
     return remembering
+
+
+def _with_checksums(parsed: dict[str, Any], **_: Any) -> None:
+    """Tell of each part of an upload the checksum that S3 keeps, and moto does not."""
+    bucket = get_backend("s3")[stack.ACCOUNT]["aws"].buckets[parsed["Bucket"]] if "Bucket" in parsed else None
+    for one in parsed.get("Parts", []) if bucket else []:
+        body = bucket.multiparts[parsed["UploadId"]].parts[one["PartNumber"]].value
+        one["ChecksumSHA256"] = base64.b64encode(hashlib.sha256(body).digest()).decode()

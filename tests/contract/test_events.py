@@ -1,47 +1,21 @@
-"""Sample events: one or more for each trigger, of the shape that AWS documents, and taken by the function behind it."""
+"""Sample events, one or more for each trigger, taken by the function behind it. Their shape: ``test_samples.py``."""
 
-import hashlib
 import json
-from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from typing import Any
 
-import botocore.session
 import pytest
-from aws_lambda_powertools.utilities.data_classes.api_gateway_authorizer_event import (
-    APIGatewayAuthorizerRequestEvent,
-)
-from aws_lambda_powertools.utilities.parser.models import APIGatewayProxyEventModel, EventBridgeModel, SqsModel
 from moto.backends import get_backend
 
-from tests.contract import stack
-from tests.contract.account import SESSION, Account, client
+from tests.contract import package_events, stack
+from tests.contract.account import SESSION, Account, Touched, client
+from tests.contract.samples import API, EVENTS, send
 from weir.identity import passwords
 
-EVENTS = {path.stem: json.loads(path.read_text()) for path in sorted((stack.ROOT / "events").glob("*.json"))}
 RUN_ID = str(EVENTS["run-insert"]["run_id"])
-API = [name for name, event in EVENTS.items() if "httpMethod" in event and event.get("type") != "REQUEST"]
 NEEDS_NO_PERMISSION = {"sts:GetCallerIdentity"}
 """https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html"""
 
-FUNCTION_OF = {
-    "health": "HealthFunction",
-    "streams": "StreamsFunction",
-    "streams-settle": "StreamSettleFunction",
-    "runs": "RunsFunction",
-    "run-control": "RunControlFunction",
-    "run-insert": "RunInsertFunction",
-    "run-verify": "RunVerifyFunction",
-    "run-events": "RunEventsFunction",
-    "sweeper": "SweeperFunction",
-    "authorizer": "AuthorizerFunction",
-    "auth": "AuthFunction",
-    "oauth": "OAuthFunction",
-    "api-keys": "ApiKeysFunction",
-    "users": "UsersFunction",
-    "first-admin": "FirstAdminFunction",
-    "rotate-signing-key": "RotateSigningKeyFunction",
-}
 A_RUN = (
     *("runs-dry-run", "runs-source", "runs-start", "run-control-plan", "run-control-create", "run-control-active"),
     *("runs-list", "runs-show", "run-insert", "run-verify", "run-control-metrics", "run-control-analyze"),
@@ -67,134 +41,16 @@ IDENTITY = (
 OTHERS = ("health-live", "health-aws", "health-llm", "health-all", "streams-delete-force")
 
 
-def function_of(name: str) -> str:
-    """The function that a sample event is for: that of the longest name which it starts with."""
-    return FUNCTION_OF[max((known for known in FUNCTION_OF if name.startswith(known)), key=len)]
-
-
-def send(made: Account, name: str, known: dict[str, str] | None = None) -> Any:
-    """Send a sample, what stands in it by way of example replaced by what is known instead, longest first."""
-    text = json.dumps(EVENTS[name])
-    for example, real in sorted((known or {}).items(), key=lambda one: -len(one[0])):
-        text = text.replace(example, real)
-    answer = made.call(function_of(name), json.loads(text))
-    return json.loads(json.dumps(answer))  # Lambda answers in JSON, whatever the caller
-
-
 def test_every_event_is_sent_by_a_test() -> None:
-    assert set(EVENTS) == {*A_RUN, *A_BROKEN_RUN, *A_STREAM, *IDENTITY, *OTHERS}
-
-
-def test_every_function_and_every_route_has_a_sample() -> None:
-    assert {function_of(name) for name in EVENTS} == set(stack.functions())
-    sampled = {(EVENTS[name]["httpMethod"], EVENTS[name]["resource"]) for name in API}
-    assert sampled == {(route.method, route.path) for route in stack.routes()}
-
-
-@pytest.mark.parametrize("name", API)
-def test_an_api_event_is_as_api_gateway_sends_it(name: str) -> None:
-    # Given a sample of https://docs.aws.amazon.com/lambda/latest/dg/services-apigateway.html
-    event = EVENTS[name]
-
-    # Then it has the documented shape, and agrees with itself
-    said = event["requestContext"].get("authorizer")
-    by_itself = {**event["requestContext"], "authorizer": None}  # the model knows Cognito's alone
-    APIGatewayProxyEventModel.model_validate({**event, "requestContext": by_itself})
-    assert said is None or all(isinstance(value, str) for value in said.values())
-    assert event["path"] == event["resource"].format(**(event["pathParameters"] or {}))
-    assert event["multiValueHeaders"] == {key: [value] for key, value in event["headers"].items()}
-    query, many = event["queryStringParameters"], event["multiValueQueryStringParameters"]
-    assert (many is None) if query is None else {key: values[-1] for key, values in many.items()} == query
-    context = event["requestContext"]
-    assert context["resourcePath"] == event["resource"]
-    assert context["httpMethod"] == event["httpMethod"]
-    assert context["path"] == f"/{context['stage']}{event['path']}"
-
-
-@pytest.mark.parametrize("name", API)
-def test_a_sample_comes_from_a_caller_where_the_route_is_not_open(name: str) -> None:
-    # Given a sample, Then the authorizer has said who is calling exactly where it is asked
-    (route,) = [one for one in stack.routes() if one.name == f"{EVENTS[name]['httpMethod']} {EVENTS[name]['resource']}"]
-    assert ("authorizer" in EVENTS[name]["requestContext"]) != route.is_open
-
-
-@pytest.mark.parametrize("name", ["authorizer-key", "authorizer-token"])
-def test_an_authorizers_event_is_as_api_gateway_sends_it(name: str) -> None:
-    # Given a sample of https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-lambda-authorizer-input.html
-    event = EVENTS[name]
-    APIGatewayAuthorizerRequestEvent(event)
-    assert event["methodArn"].endswith(f"/{event['requestContext']['stage']}/{event['httpMethod']}{event['path']}")
-    assert event["multiValueHeaders"] == {key: [value] for key, value in event["headers"].items()}
-    assert not {"body", "isBase64Encoded"} & set(event)
-
-
-def test_the_queue_event_is_as_sqs_sends_it() -> None:
-    event = EVENTS["streams-settle"]
-    SqsModel.model_validate(event)
-    for record in event["Records"]:
-        assert record["md5OfBody"] == hashlib.md5(record["body"].encode(), usedforsecurity=False).hexdigest()
-        assert record["eventSource"] == "aws:sqs"
-
-
-def test_the_status_change_is_as_step_functions_sends_it_and_as_the_rule_asks() -> None:
-    # Given a sample of https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.html
-    event = EVENTS["run-events-aborted"]
-    EventBridgeModel.model_validate(event)
-
-    # Then its detail is what DescribeExecution tells, times in milliseconds
-    known = botocore.session.get_session().get_service_model("stepfunctions").operation_model("DescribeExecution")
-    assert set(event["detail"]) <= set(known.output_shape.members)
-    assert event["detail"]["stopDate"] > event["detail"]["startDate"] > 10**12
-    assert event["resources"] == [event["detail"]["executionArn"]]
-    assert event["detail"]["executionArn"].endswith(f":execution:weir-run:{event['detail']['name']}")
-
-    # And the rule of the template lets it through
-    (rule,) = stack.events("RunEventsFunction").values()
-    assert matches(stack.resolve(rule["Properties"]["Pattern"]), event)
-    assert not matches(stack.resolve(rule["Properties"]["Pattern"]), {**event, "source": "weir"})
-
-
-def matches(pattern: dict[str, Any], event: dict[str, Any]) -> bool:
-    """EventBridge's exact matching, which is all that the template uses."""
-    return all(
-        matches(wanted, event[field]) if isinstance(wanted, dict) else event.get(field) in wanted
-        for field, wanted in pattern.items()
-    )
-
-
-def test_the_scheduled_event_is_the_schedules_input() -> None:
-    (schedule,) = stack.events("SweeperFunction").values()
-    assert json.loads(schedule["Properties"]["Input"]) == EVENTS["sweeper-scheduled"]
-
-
-def payloads() -> Iterator[tuple[str, dict[str, Any]]]:
-    """What the state machines send to functions: the function's placeholder and the payload."""
-    for machine in stack.machines().values():
-        pending: list[Any] = [machine]
-        while pending:
-            value = pending.pop()
-            if isinstance(value, dict):
-                if "Payload" in value and "FunctionName" in value:
-                    yield value["FunctionName"], value["Payload"]
-                pending += value.values()
-            elif isinstance(value, list):
-                pending += value
-
-
-@pytest.mark.parametrize(
-    "name", [name for name in EVENTS if name.startswith(("run-control", "run-insert", "run-verify"))]
-)
-def test_a_steps_event_has_the_fields_that_the_state_machines_send(name: str) -> None:
-    event = EVENTS[name]
-    placeholder = {"run-insert": "${InsertFunction}", "run-verify": "${VerifyFunction}"}.get(name, "${ControlFunction}")
-    sent = [payload for to, payload in payloads() if to == placeholder and payload.get("step") == event.get("step")]
-    assert sent
-    assert all(set(payload) == set(event) for payload in sent)
-
-
-def test_every_step_that_a_state_machine_names_has_a_sample() -> None:
-    named = {payload["step"] for to, payload in payloads() if to == "${ControlFunction}"}
-    assert named == {event["step"] for name, event in EVENTS.items() if name.startswith("run-control")}
+    assert set(EVENTS) == {
+        *A_RUN,
+        *A_BROKEN_RUN,
+        *A_STREAM,
+        *IDENTITY,
+        *package_events.STATUSES,
+        *package_events.STEPS,
+        *OTHERS,
+    }
 
 
 @pytest.fixture(scope="module")
@@ -235,6 +91,12 @@ def identity(aws: Account) -> dict[str, Any]:
         if name in {"auth-login", "api-keys-create", "users-create"}:
             learn(known, name, json.loads(told[name]["body"]))
     return told
+
+
+@pytest.fixture(scope="module")
+def packages(aws: Account) -> dict[str, Any]:
+    """What comes of the events about packages: one version is quarantined, another is published, a third imported."""
+    return {"quarantined": package_events.quarantined(aws)} | package_events.published(aws)
 
 
 def learn(known: dict[str, str], name: str, body: dict[str, Any]) -> None:
@@ -338,6 +200,30 @@ def test_the_signing_secret_is_rotated_event_by_event(aws: Account, identity: di
     assert ["AWSPREVIOUS"] in stages.values()
 
 
+def test_a_package_is_published_imported_and_deleted_event_by_event(packages: dict[str, Any]) -> None:
+    statuses = {name: packages[name]["statusCode"] for name in package_events.STATUSES}
+    assert statuses == package_events.STATUSES
+    # And what was uploaded was hashed, scanned, served, and signed by the key that was registered
+    told = {name: json.loads(packages[name]["body"]) for name in package_events.STATUSES if packages[name]["body"]}
+    assert packages["package-scan-object"] == packages["package-scan-again"] == {"batchItemFailures": []}
+    assert told["packages-version"]["state"] == "AVAILABLE"
+    assert told["package-files-download"]["sha256"] == told["packages-register"]["files"][0]["sha256"]
+    assert told["package-trust-sign"]["trusted"] == [told["package-trust-add-key"]["key_id"]]
+    assert told["package-trust-validate"]["verdict"] == "passed"
+    # And the import is done but for its scan, which the sweep asks for; the other one is undone
+    assert [packages[name]["done"] for name in ("package-import-plan", "package-import-copy")] == [True, True]
+    assert told["package-trust-import-status"]["state"] == "DONE"
+    assert packages["package-import-finish"]["name"] == "acme-tiny-bert"
+    assert packages["package-import-undo"] == {"aborted": 0}
+    assert packages["package-sweeper-dry-run"] == packages["package-sweeper-scheduled"] | {"dry_run": True}
+    assert packages["package-sweeper-scheduled"]["counts"]["queued"] == 1
+
+
+def test_a_file_that_is_not_what_was_declared_is_quarantined_event_by_event(packages: dict[str, Any]) -> None:
+    told = packages["quarantined"]
+    assert (told["state"], told["files"][0]["state"]) == ("QUARANTINED", "QUARANTINED")
+
+
 def test_events_that_ask_for_more_than_this_account_has_are_answered(answers: dict[str, Any]) -> None:
     # Given an account without a model service, and an admin who asks to delete a stream that is not there
     live = answers["health-live"]
@@ -351,26 +237,45 @@ def test_events_that_ask_for_more_than_this_account_has_are_answered(answers: di
     assert answers["streams-delete-force"]["statusCode"] == 404
 
 
-def test_each_function_may_do_what_it_did(aws: Account, broken: dict[str, Any], identity: dict[str, Any]) -> None:
+def test_each_function_may_do_what_it_did(
+    aws: Account, broken: dict[str, Any], identity: dict[str, Any], packages: dict[str, Any]
+) -> None:
     # Given the AWS calls that the functions made for all the events
     assert set(aws.actions) == set(stack.functions())
     for function, used in aws.actions.items():
         # Then the function's role allows every one
-        allowed = [
-            action
-            for one in stack.statements(stack.functions()[function]["Policies"])
-            if one["Effect"] == "Allow"
-            for action in stack.many(one["Action"])
-        ]
+        allowed = allowed_of(function)
         missing = {
             action
             for action in used - NEEDS_NO_PERMISSION
-            if not any(fnmatchcase(action, pattern) for pattern in allowed)
+            if not any(fnmatchcase(action, pattern) for one in allowed for pattern in stack.many(one["Action"]))
         }
         assert not missing, f"{function} calls {sorted(missing)}, which no statement of its role allows"
 
+        # And on the items that it was about
+        refused = {one for one in aws.touched.get(function, ()) if not any(allows(each, one) for each in allowed)}
+        assert not refused, f"{function} touches {sorted(refused)}, which no statement of its role allows"
 
-def test_alarms_and_dashboard_watch_metrics_that_were_published(aws: Account, broken: dict[str, Any]) -> None:
+
+def allowed_of(function: str) -> list[dict[str, Any]]:
+    """What the role of a function allows."""
+    policies = stack.functions()[function]["Policies"]
+    return [one for one in stack.statements(policies) if one["Effect"] == "Allow"]
+
+
+def allows(statement: dict[str, Any], touched: Touched) -> bool:
+    """Whether a statement allows what was done with an item."""
+    keys = statement.get("Condition", {}).get("ForAllValues:StringLike", {}).get("dynamodb:LeadingKeys", ["*"])
+    return (
+        touched.action in stack.many(statement["Action"])
+        and any(fnmatchcase(touched.arn, arn) for arn in stack.many(stack.resolve(statement["Resource"])))
+        and any(fnmatchcase(touched.key, key) for key in stack.many(stack.resolve(keys)))
+    )
+
+
+def test_alarms_and_dashboard_watch_metrics_that_were_published(
+    aws: Account, broken: dict[str, Any], packages: dict[str, Any]
+) -> None:
     # Given the metrics that the functions published for all the events, and those of ours that the template watches
     watched = {
         (stack.resolve(one["Namespace"]), dimensions(one["Dimensions"]), one["MetricName"])

@@ -9,12 +9,27 @@ import os
 import subprocess
 import sys
 from functools import lru_cache
+from pathlib import Path
 
 import pytest
 
 from tests.contract import stack
 
 PROBE = "import json, sys; before = set(sys.modules); import {}; print(json.dumps(sorted(set(sys.modules) - before)))"
+TRACED = """
+import json, runpy, sys
+from weir.runtime import observability
+traced, seen = observability.traced, []
+def noted(handler):
+    wrapped = traced(handler)
+    assert wrapped is not handler
+    seen.append(source)
+    return wrapped
+observability.traced = noted
+for source in sys.argv[1:]:
+    runpy.run_path(source)
+print(json.dumps(seen))
+"""
 PYDANTIC = {"annotated_types", "pydantic", "pydantic_core", "typing_extensions", "typing_inspection"}
 RESOLVER = {"aws_lambda_powertools", "jmespath", "botocore"}
 """The HTTP resolver and what it loads itself; of botocore nothing but its version."""
@@ -37,6 +52,12 @@ THIRD_PARTY = {
     "OAuthFunction": PYDANTIC | RESOLVER,
     "ApiKeysFunction": PYDANTIC | RESOLVER,
     "UsersFunction": PYDANTIC | RESOLVER,
+    "PackagesFunction": PYDANTIC | RESOLVER,
+    "PackageFilesFunction": PYDANTIC | RESOLVER,
+    "PackageTrustFunction": PYDANTIC | RESOLVER,  # cryptography with the first key or signature
+    "PackageScanFunction": set(),
+    "PackageSweeperFunction": set(),
+    "PackageImportFunction": set(),  # pydantic with the version that is registered
     "FirstAdminFunction": set(),
     "RotateSigningKeyFunction": set(),
 }
@@ -115,6 +136,38 @@ def test_liveness_loads_of_ours_only_what_answers_it() -> None:
 def test_readiness_loads_neither_pydantic_nor_a_client() -> None:
     assert not roots(loaded("HealthFunction", "health_routes")) & {"pydantic", "pydantic_core"}
     assert not loaded("HealthFunction", "health_routes") & NEVER
+
+
+def test_every_handler_starts_with_tracing_on(tmp_path: Path) -> None:
+    # Given Lambda, by what the X-Ray SDK knows it, and the parameter Tracing
+    functions = {name: stack.ROOT / "functions" / stack.folder(name) for name in THIRD_PARTY}
+    sources = {
+        name: str(folder / ("health_routes.py" if name == "HealthFunction" else "handler.py"))
+        for name, folder in functions.items()
+    }
+    environment = {name: value for one in functions for name, value in stack.environment(one).items()} | {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(stack.ROOT / "layers/weir/python"),
+        "AWS_REGION": stack.REGION,
+        "LAMBDA_TASK_ROOT": str(tmp_path),
+        "WEIR_TRACING": "true",
+    }
+    # When each handler is loaded, in one process, for a start of each of its own would take half a minute
+    done = subprocess.run(
+        [sys.executable, "-c", TRACED, *sources.values()], env=environment, capture_output=True, text=True, check=False
+    )
+    # Then each starts, and its calls are traced
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == list(sources.values())
+
+
+def test_the_layer_brings_nothing_that_the_lambda_runtime_has() -> None:
+    # Given the layer's wheels, among them the tracer, whose SDK asks for botocore
+    lines = (stack.ROOT / "requirements/layer.txt").read_text().splitlines()
+    wheels = {line.partition("==")[0] for line in lines if "==" in line}
+    assert {"aws-lambda-powertools", "aws-xray-sdk"} <= wheels
+    # Then the runtime's own are not among them: 25 MB that each cold start would unpack
+    assert not wheels & {"boto3", "botocore", "s3transfer", "urllib3", "python-dateutil", "six"}
 
 
 def test_a_module_that_is_loaded_is_seen() -> None:

@@ -5,6 +5,7 @@ process, behind their authorizer: as an admin, then as nobody. The drawing is se
 """
 
 import json
+import secrets
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,7 +20,9 @@ from werkzeug.test import Client
 from tests.contract import stack
 from tests.contract.account import SESSION, Account, account, client
 from tests.contract.gateway import NO_ROUTE, Gateway
+from tests.contract.package_events import NAME, Life
 from tests.contract.requests import a_request, bearer_of, said_of
+from tests.contract.samples import EVENTS
 from weir.identity import tokens
 from weir.identity.models import User
 
@@ -105,7 +108,7 @@ def test_any_input_of_nobodys_is_refused(case: schemathesis.Case) -> None:
             case.validate_response(response, checks=HELD)
 
 
-@schema.include(path_regex=r"\{name\}").parametrize()
+@schema.include(path_regex=r"^/streams/\{name\}").parametrize()
 @drawn
 def test_any_input_about_a_stream_that_is_there_is_answered_as_documented(case: schemathesis.Case, admin: User) -> None:
     # Given a stream of Weir's
@@ -116,7 +119,18 @@ def test_any_input_about_a_stream_that_is_there_is_answered_as_documented(case: 
     hold(case, admin)
 
 
-@schema.include(path_regex=r"\{user_id\}|\{key_id\}").parametrize()
+@schema.include(path_regex=r"^/packages/\{name\}").parametrize()
+@settings(drawn, phases=(Phase.generate,))  # what is explicit comes without a package, too, and is a thousand bodies
+def test_any_input_about_a_package_that_is_there_is_answered_as_documented(
+    case: schemathesis.Case, admin: User, a_package: dict[str, str], an_upload: dict[str, str]
+) -> None:
+    # Given a version that is served, and one of which an upload is open, which the inputs before may have deleted
+    known = an_upload if "upload_id" in case.path_parameters else a_package
+    case.path_parameters = {name: known[name] for name in case.path_parameters}
+    hold(case, admin)
+
+
+@schema.include(path_regex=r"/users/\{user_id\}|/api-keys/\{key_id\}").parametrize()
 @drawn
 def test_any_input_about_a_user_or_key_that_is_there_is_answered_as_documented(
     case: schemathesis.Case, admin: User, there: dict[str, str]
@@ -164,6 +178,47 @@ def there(behind: Account, admin: User) -> dict[str, str]:
     route = stack.Route("POST", "/api-keys", "ApiKeysFunction")
     answer = behind.call(route.function, a_request(route, said_of(admin.user_id, "admin")))
     return {"user_id": behind.user("member").user_id, "key_id": str(json.loads(answer["body"])["key_id"])}
+
+
+@pytest.fixture(scope="module")
+def lives() -> dict[str, Life]:
+    """Packages that are there, by what they are for. Each costs seconds: moto copies the table for a transaction."""
+    return {}
+
+
+@pytest.fixture
+def a_package(behind: Account, lives: dict[str, Life]) -> dict[str, str]:
+    """A version that is served, by the names of path parameters; another where it was deleted."""
+    if not is_still("packages-version", "AVAILABLE", lives.get("served")):
+        lives["served"] = begun(behind)
+        lives["served"].upload()
+    return {"name": lives["served"].known[NAME], "version": "1.0.0", "file": "vocab.txt", "alias": "production"}
+
+
+@pytest.fixture
+def an_upload(behind: Account, lives: dict[str, Life]) -> dict[str, str]:
+    """An upload that is open; another where it was ended."""
+    if not is_still("package-files-show", "OPEN", lives.get("open")):
+        lives["open"] = begun(behind)
+        lives["open"].send("package-files-open")
+    upload_id = lives["open"].body("package-files-open")["upload_id"]
+    return {"name": lives["open"].known[NAME], "version": "1.0.0", "upload_id": upload_id}
+
+
+def is_still(asked: str, state: str, life: Life | None) -> bool:
+    """Whether a sample is answered with this state."""
+    if life is None:
+        return False
+    life.send(asked)
+    return bool(life.body(asked).get("state") == state)
+
+
+def begun(behind: Account) -> Life:
+    """A package that is registered, under a name of its own."""
+    name, key = secrets.token_hex(8), EVENTS["packages-register"]["headers"]["Idempotency-Key"]
+    life = Life(behind, **{NAME: name, key: f"{key}-{name}"})
+    life.send("packages-register")
+    return life
 
 
 def make_stream() -> None:

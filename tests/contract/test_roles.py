@@ -3,16 +3,18 @@
 As the owner's neighbour they are tried in ``tests/integration/test_neighbours.py``, on things that are there.
 """
 
+import json
 from typing import Any
 
 import pytest
 
-from tests.contract import stack
+from tests.contract import ownership, stack
 from tests.contract.account import Account
 from weir.identity.roles import FOR_PEOPLE, SCOPES, scopes_of, scopes_of_key
 
 EVERYBODY = {"admin", "operator", "publisher", "member"}
 OPERATORS = {"admin", "operator"}
+PUBLISHERS = {"admin", "publisher"}
 ADMINS = {"admin"}
 PUBLIC = {
     *("GET /health", "GET /health/aws", "GET /health/llm"),
@@ -47,23 +49,57 @@ MAY = {
     "PATCH /users/{user_id}": ADMINS,
     "DELETE /users/{user_id}": ADMINS,
     "GET /audit": ADMINS,
+    "POST /packages": PUBLISHERS,
+    "GET /packages": EVERYBODY,
+    "GET /packages/audit": EVERYBODY,
+    "GET /packages/unverified": ADMINS,
+    "GET /packages/{name}": EVERYBODY,
+    "PATCH /packages/{name}": PUBLISHERS,
+    "GET /packages/{name}/versions": EVERYBODY,
+    "PUT /packages/{name}/aliases/{alias}": PUBLISHERS,
+    "DELETE /packages/{name}/aliases/{alias}": PUBLISHERS,
+    "GET /packages/{name}/{version}": EVERYBODY,
+    "DELETE /packages/{name}/{version}": ADMINS,
+    "GET /packages/{name}/{version}/audit": EVERYBODY,
+    "POST /packages/{name}/{version}/yank": PUBLISHERS,
+    "POST /packages/{name}/{version}/unyank": PUBLISHERS,
+    "POST /packages/{name}/{version}/uploads": PUBLISHERS,
+    "GET /packages/{name}/{version}/uploads/{upload_id}": EVERYBODY,
+    "DELETE /packages/{name}/{version}/uploads/{upload_id}": PUBLISHERS,
+    "POST /packages/{name}/{version}/uploads/{upload_id}/parts": PUBLISHERS,
+    "POST /packages/{name}/{version}/uploads/{upload_id}/commit": PUBLISHERS,
+    "GET /packages/{name}/{version}/files/{file}/download": EVERYBODY,
+    "POST /packages/{name}/{version}/validate": PUBLISHERS,
+    "GET /packages/{name}/{version}/score": EVERYBODY,
+    "PUT /packages/{name}/{version}/signature": PUBLISHERS,
+    "GET /packages/{name}/{version}/signature": EVERYBODY,
+    "POST /packages/public-keys": ADMINS,
+    "GET /packages/public-keys": EVERYBODY,
+    "DELETE /packages/public-keys/{key_id}": ADMINS,
+    "POST /packages/import": PUBLISHERS,
+    "GET /packages/imports/{import_id}": EVERYBODY,
 }
+VALUES = {"user_id": "nothing2nothing3", "key_id": "0" * 64}
+BODIES = {"POST /packages/public-keys": {"label": "a key", "public_key": "none"}}
+"""Bodies of admins' routes whose scope others have too: what is refused for its body tells nothing of who may call."""
+
 ROUTES = {f"{route.method} {route.path}": route for route in stack.routes()}
 each_route = pytest.mark.parametrize("name", [name for name in ROUTES if name not in PUBLIC])
 
 
 def ask(aws: Account, name: str, caller: dict[str, str]) -> dict[str, Any]:
-    """A request with nothing in it, by a caller whom the authorizer let in."""
+    """A request about what is not there, by a caller whom the authorizer let in."""
     route = ROUTES[name]
-    named = [part.strip("{}") for part in route.path.split("/") if part.startswith("{")]
-    parameters = {one: "nothing2nothing3" if one == "user_id" else "nothing" for one in named}
+    parameters = {one: VALUES.get(one, "nothing") for one in route.parameters}
+    headers = {"Content-Type": "application/json"} if name in BODIES else {}
     path = route.path.format(**parameters)
     event = {
         "resource": route.path,
         "path": path,
         "httpMethod": route.method,
-        "headers": {},
-        "multiValueHeaders": {},
+        "headers": headers,
+        "multiValueHeaders": {key: [value] for key, value in headers.items()},
+        "body": json.dumps(BODIES[name]) if name in BODIES else None,
         "pathParameters": parameters or None,
         "requestContext": {
             "stage": "v1",
@@ -107,6 +143,12 @@ def id_of(role: str) -> str:
 
 def test_every_route_is_told_here() -> None:
     assert set(ROUTES) == PUBLIC | ABOUT_ONESELF | set(MAY)
+
+
+def test_every_route_about_one_thing_is_its_owners_or_everybodys_or_the_admins_alone() -> None:
+    about_one = {name for name, may in MAY.items() if ROUTES[name].parameters and may != ADMINS}
+    assert about_one == ownership.OWNED | ownership.EVERYBODYS
+    assert not ownership.OWNED & ownership.EVERYBODYS
 
 
 @each_route

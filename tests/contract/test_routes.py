@@ -23,6 +23,12 @@ FOR_A_TOKEN = {
 }
 """Routes that no API key opens: a key that leaks must not be able to make others, or let anybody in."""
 
+SECONDS = {"login": 0.1, "password": 0.2, "register": 0.1, "authorize": 20, "callback": 20}
+"""How long a request takes that hashes (twice, for a change), or waits for a provider that hangs."""
+
+CONCURRENCY = 1_000
+"""An account's usual quota: https://docs.aws.amazon.com/lambda/latest/dg/lambda-concurrency.html"""
+
 
 def test_every_route_of_the_template_is_named_by_the_one_handler_behind_it() -> None:
     named = [(name, source.parent.name) for source, needs in HANDLERS for name in needs]
@@ -82,16 +88,29 @@ def test_what_api_gateway_refuses_itself_is_told_as_a_problem(kind: str) -> None
     assert f'"status":{told["StatusCode"]},' in template
 
 
-def test_the_log_in_has_a_rate_of_its_own() -> None:
+def test_what_takes_long_has_a_rate_of_its_own_that_leaves_others_most_of_the_concurrency() -> None:
+    # Given what somebody who floods a route can keep busy: its rate times its time, and its burst
     (api,) = stack.resources("AWS::Serverless::Api").values()
-    rates = {
-        one["ResourcePath"].replace("~1", "/").replace("//", "/"): one["ThrottlingRateLimit"]
+    throttled = {
+        one["ResourcePath"].replace("~1", "/").replace("//", "/"): (
+            one["ThrottlingRateLimit"] * SECONDS.get(one["ResourcePath"].rpartition("~1")[2], 0),
+            one["ThrottlingBurstLimit"],
+        )
         for one in api["Properties"]["MethodSettings"]
     }
-    everything = rates.pop("/*")
-    open_to_all = {path for name in OPEN_BY_DESIGN if (path := name.split(" ")[1]).startswith("/auth/")}
-    assert set(rates) == open_to_all - {"/auth/providers"} | {"/auth/password"}
-    assert all(rate < everything / 10 for rate in rates.values())
+    everything = throttled.pop("/*")
+    assert everything[1] < CONCURRENCY / 2
+    # Then it is what hashes and what waits for a provider, each a fifth of the account's at most
+    assert {path.rpartition("/")[2] for path in throttled} == set(SECONDS)
+    assert all(max(busy) <= CONCURRENCY / 5 for busy in throttled.values())
+
+
+@pytest.mark.parametrize("path", ["/auth/refresh", "/auth/token"])
+def test_what_renews_tokens_shares_the_rate_of_all_routes(path: str) -> None:
+    # A rate of its own that all callers share would let one who uses it up end the sessions of all others.
+    (api,) = stack.resources("AWS::Serverless::Api").values()
+    assert f"POST {path}" in ROUTES
+    assert not [one for one in api["Properties"]["MethodSettings"] if path.replace("/", "~1") in one["ResourcePath"]]
 
 
 def test_the_document_tells_who_may_call_what() -> None:

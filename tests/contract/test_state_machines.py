@@ -9,7 +9,10 @@ import pytest
 from jsonata import Jsonata
 
 from tests.contract import asl, stack
+from weir.packages.errors import CommitUnderWay, Crowded
+from weir.packages.trust_errors import HubBusy
 from weir.runtime import errors
+from weir.runtime.dynamodb import Contended
 from weir.streams.errors import NotKnownYet, StreamBusy, StreamQuotaExceeded
 
 MACHINES = list(stack.machines())
@@ -24,8 +27,12 @@ LAMBDA_TRANSIENT = {
 }
 """https://docs.aws.amazon.com/step-functions/latest/dg/bp-lambda-serviceexception.html"""
 
+_OF_STREAMS = (errors.TooManyRequests, errors.Unavailable, NotKnownYet, StreamBusy, StreamQuotaExceeded)
+_OF_PACKAGES = (errors.TooManyRequests, errors.Unavailable, HubBusy, Contended, Crowded, CommitUnderWay)
 OWN_TRANSIENT = {
-    one.__name__ for one in (errors.TooManyRequests, errors.Unavailable, NotKnownYet, StreamBusy, StreamQuotaExceeded)
+    "RunMachine": {one.__name__ for one in _OF_STREAMS},
+    "CleanupMachine": {one.__name__ for one in _OF_STREAMS},
+    "ImportMachine": {one.__name__ for one in _OF_PACKAGES},
 }
 SHORT_STEPS = {"plan", "create", "active", "branch_failed", "metrics", "delete", "deleted"}
 WORKERS = {"${InsertFunction}", "${VerifyFunction}"}
@@ -113,11 +120,12 @@ def test_a_task_has_a_time_out_after_its_functions_own(path: str, name: str, sta
 def test_a_task_retries_what_passes_and_nothing_else(path: str, name: str, state: asl.State) -> None:
     *busy, retry = state["Retry"]
     caught = {error for one in state["Retry"] for error in one["ErrorEquals"]}
-    assert caught >= LAMBDA_TRANSIENT | OWN_TRANSIENT | {"States.Timeout"}
+    transient = OWN_TRANSIENT[path.split("/")[0]]
+    assert caught >= LAMBDA_TRANSIENT | transient | {"States.Timeout"}
     assert len(busy) == (state["Arguments"]["FunctionName"] in WORKERS)
     assert not caught & {"States.ALL", "States.TaskFailed"}  # these would also repeat what can't get better
     own = {error for error in caught if "." not in error}
-    assert own == OWN_TRANSIENT
+    assert own == transient
     assert retry["JitterStrategy"] == "FULL"
     assert retry["BackoffRate"] > 1
     assert retry["MaxAttempts"] >= 3
@@ -137,7 +145,7 @@ def test_workers_wait_long_for_a_place_to_run() -> None:
     assert len(workers) == 4
 
 
-@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("machine", ["RunMachine", "CleanupMachine"])
 def test_every_task_and_fan_out_catches_into_deleting_or_closing(machine: str) -> None:
     # Given the machine's own states
     scope = asl.scopes(machine)[0]
@@ -149,6 +157,26 @@ def test_every_task_and_fan_out_catches_into_deleting_or_closing(machine: str) -
         assert caught["ErrorEquals"] == ["States.ALL"]
         after = asl.reached("DeleteStream", [edge for edge in scope.edges() if not edge.caught])
         assert caught["Next"] == ("Close" if name in after else "DeleteStream"), name
+
+
+def test_every_task_and_fan_out_of_an_import_catches_into_undoing_and_failing() -> None:
+    # Given the machine's own states
+    scope = asl.scopes("ImportMachine")[0]
+    for name, state in scope.states.items():
+        if state["Type"] not in {"Task", "Parallel", "Map"}:
+            continue
+        # Then all errors lead to Undo with what failed, and from there to the end that tells so
+        (caught,) = state["Catch"]
+        assert caught["ErrorEquals"] == ["States.ALL"]
+        assert caught["Next"] == ("Failed" if name == "Undo" else "Undo"), name
+        if name != "Undo":
+            assert caught["Assign"]["failure"]["step"] == name
+    assert scope.states["Undo"]["Next"] == "Failed"
+    assert scope.states["Failed"]["Type"] == "Fail"
+
+    # And nobody gets from a failure to the end of what was done
+    edges = list(scope.edges())
+    assert "Imported" not in asl.reached("Undo", edges)
 
 
 def test_a_failure_is_told_with_step_error_and_cause() -> None:
@@ -247,13 +275,16 @@ def test_a_machine_that_fans_out_may_start_and_stop_its_own_executions(machine: 
         assert state["Label"]
 
 
-def test_every_step_that_is_named_is_known_to_the_function_and_the_other_way_round() -> None:
+@pytest.mark.parametrize(
+    ("function", "folder"), [("ControlFunction", "run_control"), ("ImportFunction", "package_import")]
+)
+def test_every_step_that_is_named_is_known_to_the_function_and_the_other_way_round(function: str, folder: str) -> None:
     named = {
         state["Arguments"]["Payload"]["step"]
         for _, _, state in TASKS
-        if state["Arguments"]["FunctionName"] == "${ControlFunction}"
+        if state["Arguments"]["FunctionName"] == f"${{{function}}}"
     }
-    assert named == known_steps(stack.ROOT / "functions/run_control/handler.py")
+    assert named == known_steps(stack.ROOT / f"functions/{folder}/handler.py")
 
 
 @each_state
@@ -272,7 +303,8 @@ def test_variables_are_assigned_on_every_way_to_where_they_are_read(scope: asl.S
     if scope.parent is not None and "Apart[" in scope.path:
         given: frozenset[str] = frozenset()  # executions of their own see no variable of the one that began them
     elif scope.parent is not None:
-        given = asl.assigned_for_sure(asl.scopes(scope.path.split("/")[0])[0], frozenset())["Transfer"]
+        machine, around, *_ = scope.path.split("/")
+        given = asl.assigned_for_sure(asl.scopes(machine)[0], frozenset())[around.partition("[")[0]]
     else:
         given = frozenset()
     sure = asl.assigned_for_sure(scope, given)
@@ -287,7 +319,7 @@ def test_fan_outs_go_over_a_list_however_many_there_are(count: int) -> None:
     # JSONata makes a single value of a list of one, unless it is written as an array.
     for _, name, state in STATES:
         if state["Type"] == "Map":
-            assert evaluate(state["Items"], workers=count, readers=count) == list(range(count)), name
+            assert evaluate(state["Items"], workers=count, readers=count, files=count) == list(range(count)), name
 
 
 def test_waits_are_jittered_seconds() -> None:
@@ -314,6 +346,8 @@ def test_waits_are_jittered_seconds() -> None:
         ("RunMachine", "Verdict?", {"verdict": "DEGRADED"}, "RunDone"),
         ("RunMachine", "Verdict?", {"verdict": "FAILED"}, "RunFailed"),
         ("RunMachine", "Verdict?", {"verdict": "ABORTED"}, "RunFailed"),
+        ("ImportMachine", "Planned?", {"done": True}, "CopyFiles"),
+        ("ImportMachine", "Planned?", {"done": False}, "Plan"),
         ("CleanupMachine", "Gone?", {"gone": True}, "Close"),
         ("CleanupMachine", "Gone?", {"gone": False}, "WaitDeleted"),
     ],

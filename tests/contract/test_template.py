@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.contract import stack
-from weir.runtime.settings import PREFIX, Settings
+from weir.runtime.settings import PREFIX, Settings, load
 
 FUNCTIONS = stack.functions()
 ROLES = {
@@ -25,12 +25,22 @@ TAKES_NO_RESOURCE = {
     *("kinesis:ListStreams", "kinesis:DescribeLimits", "cloudwatch:GetMetricData", "cloudwatch:ListMetrics"),
     *("sts:GetCallerIdentity", "events:ListRules", "scheduler:ListSchedules", "sns:ListTopics", "kms:ListAliases"),
     *("lambda:GetAccountSettings", "bedrock:ListFoundationModels"),
+    *("kinesis:UpdateShardCount", "kinesis:UpdateStreamMode"),
+    *("kinesis:EnableEnhancedMonitoring", "kinesis:DisableEnhancedMonitoring"),
     *("logs:CreateLogDelivery", "logs:GetLogDelivery", "logs:UpdateLogDelivery", "logs:DeleteLogDelivery"),
     *("logs:ListLogDeliveries", "logs:PutResourcePolicy", "logs:DescribeResourcePolicies", "logs:DescribeLogGroups"),
 }
 """Actions that have no resource, or are asked about all: https://docs.aws.amazon.com/service-authorization/latest/reference/"""
 
+BY_TAGS = {
+    *("kinesis:DeleteStream", "kinesis:RemoveTagsFromStream"),
+    *("kinesis:IncreaseStreamRetentionPeriod", "kinesis:DecreaseStreamRetentionPeriod"),
+    *("kinesis:StartStreamEncryption", "kinesis:StopStreamEncryption"),
+}
+"""Changes of a stream for which IAM knows the stream's tags (the same reference)."""
+
 ASYNCHRONOUS = {"EventBridgeRule", "Schedule", "ScheduleV2", "SNS", "S3"}
+BEHIND_THE_API = sorted({route.function for route in stack.routes()} | {stack.authorizer()})
 each_function = pytest.mark.parametrize("name", FUNCTIONS)
 
 
@@ -56,6 +66,16 @@ def test_a_function_behind_the_api_ends_before_the_api_gives_up(name: str) -> No
     if any(event["Type"] == "Api" for event in stack.events(name).values()):
         assert FUNCTIONS[name]["Timeout"] <= stack.API_TIMEOUT_SECONDS
     assert FUNCTIONS[name]["Timeout"] <= 900
+
+
+@pytest.mark.parametrize("name", BEHIND_THE_API)
+def test_a_call_of_aws_that_hangs_ends_before_the_function_does(name: str) -> None:
+    # Given a call that is never answered, in a function that a caller waits for
+    conf = load(stack.environment(name))
+    waits = sum(min(2**number, 20) for number in range(conf.aws_attempts - 1))
+    # When it is tried as often as it may be, with the longest waits in between (botocore's standard mode)
+    # Then there is time left to tell the caller so
+    assert conf.aws_attempts * conf.aws_timeout_seconds + waits < FUNCTIONS[name]["Timeout"]
 
 
 @each_function
@@ -227,7 +247,10 @@ READERS = {
     "KeyPepperSecret": {"AuthorizerFunction", "ApiKeysFunction"},
     "AdminSecret": {"FirstAdminFunction"},
     "ProvidersSecret": {"OAuthFunction"},
-    "CursorSecret": {"StreamsFunction", "RunsFunction", "ApiKeysFunction", "UsersFunction"},
+    "CursorSecret": {
+        *("StreamsFunction", "RunsFunction", "ApiKeysFunction", "UsersFunction"),
+        *("PackagesFunction", "PackageFilesFunction", "PackageTrustFunction"),
+    },
 }
 
 
@@ -291,6 +314,17 @@ def test_nobody_changes_or_deletes_what_the_audit_holds() -> None:
         (keys,) = one.get("Condition", {}).get("ForAllValues:StringLike", {"": []}).values()
         if "AUDIT#*" in keys:
             assert not {"dynamodb:UpdateItem", "dynamodb:DeleteItem"} & set(stack.many(one["Action"])), f"{role}.{sid}"
+
+
+def test_streams_are_changed_and_deleted_by_their_tags() -> None:
+    # Given every right to change or delete a stream that is there
+    changes = {action for _, _, one in STATEMENTS for action in stack.many(one["Action"]) if action in BY_TAGS}
+    assert changes >= {"kinesis:DeleteStream", "kinesis:StartStreamEncryption", "kinesis:RemoveTagsFromStream"}
+    for role, sid, one in STATEMENTS:
+        if BY_TAGS & set(stack.many(one["Action"])) and role != "StreamsFunction":  # where an admin may insist
+            # Then it is one on this stack's managed streams alone
+            wanted = {"aws:ResourceTag/weir:managed": "true", "aws:ResourceTag/weir:stack": {"Ref": "AWS::StackName"}}
+            assert one["Condition"] == {"StringEquals": wanted}, f"{role}.{sid}"
 
 
 def test_parameters_and_outputs_are_described() -> None:

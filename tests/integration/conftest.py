@@ -89,7 +89,7 @@ class Login(httpx.Auth):
 
 
 def in_turn(send: Callable[[], Answer], told: Callable[[Answer], tuple[int, str]]) -> Answer:
-    """An answer that is not API Gateway's word that a route is asked too often: log-ins have 10 a second, 20 at once.
+    """An answer that is not API Gateway's word that a route is asked too often: log-ins have 50 a second, 50 at once.
 
     The suite logs in more often than people do, and how often in a second is the machine's doing.
     """

@@ -1,17 +1,36 @@
 """As the owner's neighbour: another operator, with the same scopes, on things that are not theirs.
 
 Streams of an account are told to everybody who may read streams; their records, and every change, are their owner's.
-Runs, their reports and their sources are nobody's business but the owner's and the admins'.
+Runs, their reports and their sources are nobody's business but the owner's and the admins'. A package that a publisher
+sees is not theirs to change; that one which they may not see is not there for them, ``test_packages.py`` holds.
 """
 
+import base64
+import hashlib
+import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.integration.conftest import Api
+from tests.contract.ownership import OWNED
+from tests.integration.conftest import Api, People, Stack, a_key
 
 Json = dict[str, Any]
+TRIED: set[str] = set()
+"""The routes of ``OWNED`` on which somebody was refused what is not theirs."""
+
+STATEMENT: Json = {
+    "_type": "https://in-toto.io/Statement/v1",
+    "subject": [{"name": "model.bin", "digest": {"sha256": "0" * 64}}],
+    "predicateType": "https://example.org/released/v1",
+}
+ENVELOPE: Json = {
+    "payload": base64.b64encode(json.dumps(STATEMENT).encode()).decode(),
+    "payloadType": "application/vnd.in-toto+json",
+    "signatures": [{"keyid": "0" * 64, "sig": "bm9uZQ=="}],
+}
 RUN: Json = {"stream": {"shards": 1}, "load": {"records": 50}, "analyses": ["run"]}
 
 
@@ -19,6 +38,12 @@ def refused(answer: Any, status: int, slug: str) -> None:
     assert answer.status_code == status, answer.text
     assert answer.headers["Content-Type"] == "application/problem+json"
     assert answer.json()["type"].endswith(f"/{slug}")
+    for route in OWNED:
+        method, _, path = route.partition(" ")
+        if method == answer.request.method and re.search(
+            re.sub(r"{\w+}", "[^/]+", path) + "$", answer.request.url.path
+        ):
+            TRIED.add(route)
 
 
 @pytest.fixture
@@ -112,3 +137,99 @@ def test_a_members_key_does_not_become_an_operators(api: Api, people: Any) -> No
         headers={"Authorization": f"Bearer {made.json()['secret']}"},
     )
     refused(answer, 403, "forbidden")
+
+
+def test_a_key_is_seen_rotated_and_revoked_by_its_owner(api: Api, operator: Api, neighbour: Api) -> None:
+    # Given the operator's key
+    key_id, owner = a_key(operator)["key_id"], operator.user["user_id"]
+
+    # When the neighbour tries each, as one of their own or as the operator's, Then it is refused
+    refused(neighbour("POST", f"/api-keys/{key_id}/rotate", {}), 404, "key-not-found")
+    refused(neighbour("DELETE", f"/api-keys/{key_id}"), 404, "key-not-found")
+    refused(neighbour("DELETE", f"/api-keys/{key_id}?owner={owner}"), 403, "forbidden")
+    refused(neighbour("GET", f"/api-keys?owner={owner}"), 403, "forbidden")
+
+    # And the key is as it was, for the owner and for an admin
+    for path, reader in (("/api-keys?limit=200", operator), (f"/api-keys?limit=200&owner={owner}", api)):
+        (found,) = (one for one in reader("GET", path).json()["items"] if one["key_id"] == key_id)
+        assert found["status"] == "live"
+
+
+def test_an_admin_ends_all_keys_of_a_user_and_a_neighbour_does_not(api: Api, neighbour: Api, people: Any) -> None:
+    # Given a user with keys
+    person = people("operator")
+    made = [a_key(person)["key_id"] for _ in range(3)]
+    # When a neighbour ends them / Then they may not; an admin may
+    path = f"/users/{person.user['user_id']}"
+    refused(neighbour("PATCH", path, {"revoke_keys": True}), 403, "forbidden")
+    assert api("PATCH", path, {"revoke_keys": True}).status_code == 200
+    found = {one["key_id"]: one["status"] for one in person("GET", "/api-keys").json()["items"]}
+    assert {found[key_id] for key_id in made} == {"revoked"}
+
+
+@pytest.fixture(scope="module")
+def publishers(people: People) -> tuple[Api, Api]:
+    """Two publishers: one whose package it is, and a neighbour."""
+    return people("publisher"), people("publisher")
+
+
+def test_a_package_is_its_owners_to_add_to_change_and_audit(api: Api, publishers: tuple[Api, Api], name: str) -> None:
+    # Given a publisher's package that everybody sees, with an upload that is open
+    owner, other = publishers
+    package, version = f"/packages/{name}", f"/packages/{name}/1.0.0"
+    assert owner("POST", "/packages", {"name": name, "version": "1.0.0"}).status_code == 201
+    file = {"file": "model.bin", "size": 4, "sha256": hashlib.sha256(b"mine").hexdigest()}
+    opened = owner("POST", f"{version}/uploads", file)
+    assert opened.status_code == 201, opened.text
+    upload = f"{version}/uploads/{opened.json()['upload_id']}"
+    digest = base64.b64encode(hashlib.sha256(b"mine").digest()).decode()
+
+    # When the neighbour tries each, Then it is refused, though they see the package
+    before = other("GET", version).json()
+    assert before["owner"] == owner.user["user_id"]
+    for method, path, body in (
+        ("PATCH", package, {"description": "theirs"}),
+        ("PUT", f"{package}/aliases/production", {"version": "1.0.0"}),
+        ("DELETE", f"{package}/aliases/production", None),
+        ("POST", f"{version}/yank", {"reason": "no good"}),
+        ("POST", f"{version}/unyank", None),
+        ("GET", f"{version}/audit", None),
+        ("POST", f"{version}/validate", {}),
+        ("PUT", f"{version}/signature", ENVELOPE),
+        ("POST", f"{version}/uploads", file),
+        ("GET", upload, None),
+        ("POST", f"{upload}/parts", {"numbers": [1], "checksums": {"1": digest}}),
+        ("POST", f"{upload}/commit", {"parts": [{"number": 1, "etag": "0" * 32}]}),
+        ("DELETE", upload, None),
+        ("POST", "/packages", {"name": name, "version": "2.0.0"}),
+    ):
+        refused(other(method, path, body), 403, "not-the-owner")
+    refused(other("DELETE", version), 403, "forbidden")
+
+    # And all is as it was, for the owner and for an admin
+    for reader in (owner, api):
+        assert reader("GET", version).json() == before
+        assert reader("GET", upload).json()["state"] == "OPEN"
+        assert [one["version"] for one in reader("GET", f"{package}/versions").json()["items"]] == ["1.0.0"]
+    assert api("DELETE", version).status_code == 204
+
+
+def test_an_import_is_watched_by_its_owner(deployed: Stack, api: Api, publishers: tuple[Api, Api], name: str) -> None:
+    # Given a publisher's import, which is stopped
+    owner, other = publishers
+    asked = {"source": "huggingface", "repo": "nobody/nothing", "name": name}
+    started = owner("POST", "/packages/import", asked)
+    assert started.status_code == 202, started.text
+    import_id = started.json()["import_id"]
+    machine = deployed.outputs["RunMachineArn"].removesuffix("-run") + "-import"
+    execution = f"{machine.replace(':stateMachine:', ':execution:')}:{import_id}"
+    deployed.client("stepfunctions").stop_execution(executionArn=execution)
+    # When the neighbour looks for it, Then there is none; the owner and an admin find it, and it has failed
+    refused(other("GET", f"/packages/imports/{import_id}"), 404, "import-not-found")
+    for reader in (owner, api):
+        assert reader("GET", f"/packages/imports/{import_id}").json()["state"] == "FAILED"
+
+
+def test_every_route_about_what_is_somebodys_was_tried() -> None:
+    # Last of this file: a route that comes anew is in the table, and then here
+    assert TRIED == OWNED

@@ -24,7 +24,7 @@ from tests.unit.identity.oauth.mock_provider import mock_provider, say_no, say_y
 
 pytestmark = pytest.mark.local_only
 
-CLIENT, _, REDIRECT_URI = PARAMETERS["OAuthClients"].partition("=")
+(CLIENT, REDIRECT_URI), (OTHER, OTHERS_URI) = (one.split("=") for one in PARAMETERS["OAuthClients"].split())
 VERIFIER = secrets.token_urlsafe(48)
 CHALLENGE = base64.urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest()).rstrip(b"=").decode()
 STATE = "the application's own state"
@@ -247,11 +247,14 @@ def test_of_many_who_change_a_code_at_once_one_gets_tokens(
     ("changed", "error"),
     [
         ({"client_id": "somebody"}, "invalid_client"),
+        ({"client_id": OTHER, "redirect_uri": OTHERS_URI}, "invalid_grant"),
+        ({"client_id": OTHER}, "invalid_grant"),
+        ({"redirect_uri": OTHERS_URI}, "invalid_grant"),
         ({"redirect_uri": f"{REDIRECT_URI}/"}, "invalid_grant"),
         ({"code_verifier": secrets.token_urlsafe(48)}, "invalid_grant"),
         ({"code_verifier": None}, "invalid_request"),
     ],
-    ids=["client", "address", "verifier", "no verifier"],
+    ids=["nobody's", "another client's", "another client", "another's address", "address", "verifier", "no verifier"],
 )
 def test_a_code_is_good_with_all_that_belongs_to_it(
     provider: Provider, browser: Browser, anonymous: Api, changed: Json, error: str
@@ -262,7 +265,9 @@ def test_a_code_is_good_with_all_that_belongs_to_it(
     assert exchange(anonymous, code).status_code == 200
 
 
-@pytest.mark.parametrize("uri", [None, "https://evil.example/", f"{REDIRECT_URI}.evil.example", f"{REDIRECT_URI}?a=b"])
+@pytest.mark.parametrize(
+    "uri", [None, "https://evil.example/", f"{REDIRECT_URI}.evil.example", f"{REDIRECT_URI}?a=b", OTHERS_URI]
+)
 def test_nobody_is_sent_to_an_address_that_is_not_the_clients(
     provider: Provider, browser: Browser, uri: str | None
 ) -> None:

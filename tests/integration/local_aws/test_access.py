@@ -134,3 +134,91 @@ def test_rights_on_items_go_by_their_partition_keys(client: Any, role: Any, func
     for operation, request, may in requests(table, "own-1", "other-1"):
         answer = invoke(client, made, {"operation": operation, "request": request})
         assert answer == ("done" if may else "AccessDeniedException"), (operation, request)
+
+
+DELETES = """
+import boto3
+from botocore.exceptions import ClientError
+kinesis = boto3.client("kinesis")
+def handler(event, context):
+    try:
+        kinesis.delete_stream(StreamName=event["stream"])
+    except ClientError as error:
+        return error.response["Error"]["Code"]
+    return "done"
+"""
+
+
+@pytest.fixture
+def streams(client: Any, name: str) -> Iterator[dict[str, Json]]:
+    """Streams by name, and their tags."""
+    tags: dict[str, Json] = {
+        f"{name}-none": {},
+        f"{name}-half": {"made-by": "us"},
+        f"{name}-other": {"made-by": "us", "stack": "other"},
+        f"{name}-own": {"made-by": "us", "stack": name},
+    }
+    kinesis = client("kinesis")
+    for stream, own in tags.items():
+        kinesis.create_stream(StreamName=stream, ShardCount=1, **({"Tags": own} if own else {}))
+    for stream in tags:
+        kinesis.get_waiter("stream_exists").wait(StreamName=stream, WaiterConfig={"Delay": 1})
+    yield tags
+    for stream in set(kinesis.list_streams()["StreamNames"]) & set(tags):
+        if kinesis.describe_stream_summary(StreamName=stream)["StreamDescriptionSummary"]["StreamStatus"] == "ACTIVE":
+            kinesis.delete_stream(StreamName=stream)
+
+
+def test_rights_on_streams_go_by_their_tags(client: Any, function: Any, streams: dict[str, Json], name: str) -> None:
+    # Given a function that may delete streams with two tags, whatever their names
+    made = function(DELETES)
+    role_name = client("lambda").get_function_configuration(FunctionName=made)["Role"].rpartition("/")[2]
+    statement = {
+        "Effect": "Allow",
+        "Action": "kinesis:DeleteStream",
+        "Resource": "arn:aws:kinesis:*:*:stream/*",
+        "Condition": {"StringEquals": {"aws:ResourceTag/made-by": "us", "aws:ResourceTag/stack": name}},
+    }
+    document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    client("iam").put_role_policy(RoleName=role_name, PolicyName="by-tag", PolicyDocument=document)
+    # When it deletes streams, and one that there is not, Then it may where both tags are as named
+    for stream in (*streams, f"{name}-unknown"):
+        told = "done" if stream == f"{name}-own" else "AccessDeniedException"
+        assert invoke(client, made, {"stream": stream}) == told, stream
+
+
+GETS = """
+import boto3
+from botocore.exceptions import ClientError
+s3 = boto3.client("s3")
+def handler(event, context):
+    try:
+        return s3.get_object(Bucket=event["bucket"], Key="k")["Body"].read().decode()
+    except ClientError as error:
+        return error.response["Error"]["Code"]
+"""
+
+
+def test_a_policy_of_principals_knows_a_function_by_its_role(client: Any, function: Any, name: str) -> None:
+    # Given two functions that may read every bucket, and one that is for the role of the first alone
+    own, other = function(GETS, "s3:GetObject"), function(GETS, "s3:GetObject")
+    role = client("lambda").get_function_configuration(FunctionName=own)["Role"]
+    s3 = client("s3")
+    s3.create_bucket(Bucket=name)
+    try:
+        s3.put_object(Bucket=name, Key="k", Body=b"x")
+        statement = {
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": "s3:GetObject",
+            "Resource": f"arn:aws:s3:::{name}/*",
+            "Condition": {"ArnNotEquals": {"aws:PrincipalArn": [role]}},
+        }
+        s3.put_bucket_policy(Bucket=name, Policy=json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
+        # When both read it, Then only the first may: its session counts as its role
+        assert invoke(client, own, {"bucket": name}) == "x"
+        assert invoke(client, other, {"bucket": name}) == "AccessDenied"
+    finally:
+        s3.delete_bucket_policy(Bucket=name)
+        s3.delete_object(Bucket=name, Key="k")
+        s3.delete_bucket(Bucket=name)

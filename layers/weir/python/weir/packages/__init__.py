@@ -1,0 +1,1 @@
+"""Model packages: registered, uploaded, scanned, served, reconciled. Their bytes pass through no request."""

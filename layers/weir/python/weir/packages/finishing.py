@@ -1,0 +1,140 @@
+"""How bytes that are in S3 become a version's file: one transaction, whoever comes to it, and once.
+
+It is the last step of a commit, and all there is to do where the bytes were there before. The commit itself, whoever
+retries it, an event of S3 and the sweep all end here; the upload's state and revision let one of them through.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Literal
+
+from weir.packages import audit, models
+from weir.packages.aliases import latest_after
+from weir.packages.audit import Asker
+from weir.packages.bucket import Stored
+from weir.packages.errors import UploadEnded
+from weir.packages.items import blob_item
+from weir.packages.judging import Verdict, judge_file
+from weir.packages.models import Blob, File, Package, State, Upload, UploadState, Version
+from weir.packages.scans import waits
+from weir.packages.store import stored_file, stored_upload, stored_version
+from weir.packages.table import blob_key
+from weir.packages.wiring import Deps
+from weir.runtime.dynamodb import Write
+
+Who = Asker | Literal["system"]
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A file whose bytes are in S3, and its version with them."""
+
+    file: File
+    version: Version
+
+
+def finish(upload: Upload, stored: Stored, who: Who, deps: Deps) -> Kept:
+    """Make an object the file that its upload is of: SCANNING, or AVAILABLE where its bytes are verified already.
+
+    Done once: called again, it answers what has come of the file since.
+
+    Raises
+    ------
+    UploadEnded
+        The upload was aborted, or its version or file is no longer there for it.
+    """
+
+    def attempt() -> tuple[list[Write], Kept] | Kept:
+        now = deps.clock.now()
+        current = deps.store.upload(upload.upload_id)
+        package, version = deps.store.package_and_version(upload.name, upload.version)
+        file = deps.store.file(upload.name, upload.version, upload.declared.path)
+        if current is None or package is None or version is None or file is None:
+            raise UploadEnded("What the upload was for is no longer there.")
+        if current.state is UploadState.COMMITTED:
+            return Kept(file, version)
+        if (
+            current.state is UploadState.ABORTED
+            or file.upload_id != upload.upload_id
+            or version.state is State.REJECTED
+        ):
+            raise UploadEnded("The upload was ended; open another.")
+        blob = deps.store.blob(upload.name, upload.declared.sha256)
+        writes, kept = keeping(package, version, version, file, file, blob, stored, now)
+        committed = stored_upload(current, replace(current, state=UploadState.COMMITTED, lease_until=None))
+        told = audit.entry("upload.committed", who, upload.name, upload.version, now, upload_detail(upload))
+        return [committed, told, *writes], kept
+
+    return deps.store.settle(attempt)
+
+
+def keeping(
+    package: Package,
+    before: Version,
+    after: Version,
+    file_before: File | None,
+    file_after: File,
+    blob: Blob | None,
+    stored: Stored,
+    now: datetime,
+) -> tuple[list[Write], Kept]:
+    """The writes that make an object a file, and what they come to.
+
+    ``before`` and ``file_before`` are what is stored, ``after`` and ``file_after`` what else is to change of them.
+    What is told of the bytes (``blob``) holds where they are verified, whatever object was found.
+    """
+    known = blob if blob is not None and (blob.verified or blob.object_version == stored.object_version) else None
+    object_version = known.object_version if known else stored.object_version
+    file = replace(file_after, state=State.SCANNING, key=stored.key, object_version=object_version)
+    version = models.committed(after)
+    writes = [_one_more(known) if known else _first(file, blob, stored)]
+    if known is not None and known.verified:
+        verdict = Verdict(known.sha256, None, known.content, known.findings)
+        file, version, told = judge_file(file, version, verdict)
+        detail = {"file": file.declared.path, "reason": file.reason or ""}
+        writes.append(audit.entry(told, "system", version.name, version.version, now, detail))
+    else:
+        writes.append(waits(file))
+    writes += [stored_version(before, version, now), stored_file(file_before, file, now)]
+    if version.state is State.AVAILABLE and before.state is not State.AVAILABLE:
+        writes.append(audit.entry("version.available", "system", version.name, version.version, now))
+        writes += latest_after(package, version, now)
+    return writes, Kept(file, version)
+
+
+def upload_detail(upload: Upload) -> dict[str, str]:
+    """What the audit tells of an upload."""
+    declared = upload.declared
+    return {
+        "upload_id": upload.upload_id,
+        "file": declared.path,
+        "size": str(declared.size),
+        "sha256": declared.sha256,
+    }
+
+
+def _one_more(blob: Blob) -> Write:
+    """One more file of the same bytes, unless the scan has come to a result since they were read."""
+    return Write(
+        key=blob_key(blob.name, blob.sha256),
+        changes="SET #references = #references + :one",
+        when="object_version = :object AND verified = :verified",
+        values={"one": 1, "object": blob.object_version, "verified": blob.verified},
+        names={"references": "references"},
+    )
+
+
+def _first(file: File, stale: Blob | None, stored: Stored) -> Write:
+    """The first file of these bytes; ``stale`` tells of an object that is no longer there."""
+    blob = Blob(
+        name=file.name,
+        sha256=file.declared.sha256,
+        size=stored.size,
+        key=stored.key,
+        object_version=stored.object_version,
+        verified=False,
+        references=1,
+    )
+    if stale is None:
+        return Write(put=blob_item(blob), when="attribute_not_exists(pk)")
+    return Write(put=blob_item(blob), when="object_version = :was", values={"was": stale.object_version})

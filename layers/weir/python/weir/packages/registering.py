@@ -1,0 +1,185 @@
+"""Registering a version: one read of what is there, one transaction of what comes.
+
+The first version of a name makes the package. What a package is called is kept for good, and for all that looks like it
+(``names.skeleton``); what a version was registered with never changes. The same once more is answered the same.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+
+from weir.packages import audit, items, names, searching
+from weir.packages.audit import Asker
+from weir.packages.contract import NewVersion
+from weir.packages.errors import NameTaken, VersionExists
+from weir.packages.models import Declared, Package, State, Version
+from weir.packages.shapes import SHAPES
+from weir.packages.store import Store, stored_package, stored_version
+from weir.packages.table import SCHEMA, looks_key, package_key, version_key
+from weir.packages.visibility import may_see, owned
+from weir.runtime.dynamodb import Write
+from weir.runtime.errors import FieldError, Forbidden, Invalid
+from weir.runtime.http import Principal
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """A version, and whether this request has made it."""
+
+    version: Version
+    is_new: bool
+
+
+def register(asked: NewVersion, asker: Asker, store: Store) -> Registered:
+    """Register a version, and with the first one its package. Two calls of DynamoDB, where nobody is in between.
+
+    Raises
+    ------
+    NameTaken
+        The name looks like that of another package.
+    PackageNotFound, NotTheOwner
+        The package is another user's; the former where the caller may not see it.
+    VersionExists
+        The version is there with other content, or what was given of the package is not so: PATCH changes it.
+    Forbidden
+        A group is named that the caller is not in.
+    Invalid
+        A restricted package without a group.
+    """
+
+    def attempt() -> tuple[list[Write], Registered] | Registered:
+        package, version, look_alike = _read(asked, store)
+        if package is None:
+            if look_alike is not None:
+                raise _taken(asked.name, look_alike, asker.principal, store)
+            return _first(asked, asker, store.clock.now())
+        owned(package, asked.name, asker.principal)
+        _check_same(asked, package, version)
+        if version is None:
+            return _next(asked, package, asker, store.clock.now())
+        if version.state is State.REJECTED:
+            raise VersionExists(f"{package.name} {version.version} was deleted; its number is not used again.")
+        if version.digest != digest(asked):
+            raise VersionExists(f"{package.name} {version.version} is there with other content; take a new version.")
+        return Registered(version, is_new=False)
+
+    return store.settle(attempt)
+
+
+def digest(asked: NewVersion) -> str:
+    """The fingerprint of what a version is registered with: SHA-256 of its version, metadata and files, in hex."""
+    files = None if asked.files is None else [asdict(one) for one in declared(asked)]
+    told = {"name": asked.name, "version": asked.version, "metadata": asked.metadata, "files": files}
+    return hashlib.sha256(json.dumps(told, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def declared(asked: NewVersion) -> tuple[Declared, ...]:
+    """The files that are declared, by path."""
+    made = [Declared(one.path, one.size, one.sha256, one.content_type) for one in asked.files or ()]
+    return tuple(sorted(made, key=lambda one: one.path))
+
+
+def check_groups(sensitivity: str, groups: Iterable[str], new: Iterable[str], caller: Principal) -> None:
+    """Check who is to see a package: ``groups`` in all, of which ``new`` were not named before.
+
+    Raises
+    ------
+    Invalid
+        It is restricted, to nobody.
+    Forbidden
+        The caller, who is no admin, is not in a group that is new.
+    """
+    if sensitivity == "restricted" and not tuple(groups):
+        told = "a restricted package names at least one group"
+        raise Invalid(f"allowed_groups: {told}", errors=[FieldError("allowed_groups", told)])
+    strange = sorted(set(new) - caller.groups)
+    if strange and not caller.is_admin:
+        raise Forbidden(f"You may name only groups that you are in, and not {', '.join(strange)}.")
+
+
+def _read(asked: NewVersion, store: Store) -> tuple[Package | None, Version | None, str | None]:
+    """The package, the version, and the name of the package that looks like this one."""
+    of_version = version_key(asked.name, asked.version)
+    keys = [package_key(asked.name), of_version, looks_key(names.skeleton(asked.name))]
+    found = {one["sk"]: one for one in store.table.get_many(keys)}
+    package, version, looks = found.get("PKG"), found.get(of_version["sk"]), found.get("LOOKS")
+    return (
+        items.package_of(package) if package else None,
+        items.version_of(version) if version else None,
+        str(SHAPES.current(looks)["name"]) if looks else None,
+    )
+
+
+def _taken(name: str, look_alike: str, caller: Principal, store: Store) -> NameTaken:
+    """Which name it is that looks like this one, only the one hears who may see that."""
+    other = store.package(look_alike)
+    if other is not None and may_see(caller, other):
+        return NameTaken(f"{name!r} looks like {look_alike!r}, which is there; take another name.")
+    return NameTaken(f"{name!r} looks like the name of another package; take another name.")
+
+
+def _check_same(asked: NewVersion, package: Package, version: Version | None) -> None:
+    """What is given of the package is so already; its description at the time, where the version is there."""
+    given = {
+        "description": (asked.description, package.description if version is None else version.description),
+        "sensitivity": (asked.sensitivity, package.sensitivity),
+        "allowed_groups": (asked.allowed_groups, package.allowed_groups),
+        "tags": (asked.tags, package.tags),
+    }
+    other = [name for name, (new, old) in given.items() if new is not None and new != old]
+    if other:
+        told = f"{', '.join(other)} of {package.name} are other than given"
+        raise VersionExists(f"{told}; leave them out, or PATCH /packages/{package.name} first.", fields=other)
+
+
+def _first(asked: NewVersion, asker: Asker, now: datetime) -> tuple[list[Write], Registered]:
+    """The package and its first version."""
+    package = Package(
+        name=asked.name,
+        owner=asker.principal.sub,
+        description=asked.description or "",
+        sensitivity=asked.sensitivity or "internal",
+        allowed_groups=asked.allowed_groups or (),
+        tags=asked.tags or (),
+        created_at=now,
+        updated_at=now,
+        versions=1,
+    )
+    check_groups(package.sensitivity, package.allowed_groups, package.allowed_groups, asker.principal)
+    looks = {**looks_key(names.skeleton(package.name)), "schema": SCHEMA, "name": package.name}
+    writes = [
+        stored_package(None, package, now),
+        Write(put=looks, when="attribute_not_exists(pk)"),
+        *searching.added(package),
+        audit.entry("package.registered", asker, package.name, "", now, {"sensitivity": package.sensitivity}),
+    ]
+    return _with_version(asked, package, writes, asker, now)
+
+
+def _next(asked: NewVersion, package: Package, asker: Asker, now: datetime) -> tuple[list[Write], Registered]:
+    """One more version of a package."""
+    more = replace(package, versions=package.versions + 1)
+    return _with_version(asked, package, [stored_package(package, more, now)], asker, now)
+
+
+def _with_version(
+    asked: NewVersion, package: Package, writes: list[Write], asker: Asker, now: datetime
+) -> tuple[list[Write], Registered]:
+    version = Version(
+        name=package.name,
+        version=asked.version,
+        owner=asker.principal.sub,
+        description=package.description if asked.description is None else asked.description,
+        metadata=asked.metadata,
+        files=declared(asked),
+        digest=digest(asked),
+        created_at=now,
+        updated_at=now,
+    )
+    told = {"files": str(version.total), "size": str(version.size), "digest": version.digest}
+    entry = audit.entry("version.registered", asker, package.name, version.version, now, told)
+    # As it is read back: times have milliseconds.
+    told_of = items.version_of(items.version_item(version))
+    return [stored_version(None, version, now), *writes, entry], Registered(told_of, is_new=True)

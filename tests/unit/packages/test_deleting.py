@@ -1,0 +1,187 @@
+"""Deleting a version: what is gone, what others share, and that it is finished whatever breaks off."""
+
+import copy
+from contextlib import suppress
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from tests.unit.packages.filing import NAME, PATH, SMALL, VERSION, Died, Line, World, key, of
+from tests.unit.packages.registry import (
+    BOB,
+    NOON,
+    Counted,
+    Time,
+    admin,
+    asker,
+    audited,
+    caller,
+    everything,
+    package,
+    put,
+    restore,
+    served,
+    version,
+    whats,
+)
+from weir.packages import aliases, browsing, deleting, items
+from weir.packages.deleting import delete, finish, unfinished
+from weir.packages.errors import NotTheOwner, VersionNotFound
+from weir.packages.models import State, Upload, UploadState
+from weir.packages.store import Store, stored_upload
+
+READS = ("get_", "batch_get", "query", "head_", "list_")
+OTHER = b"\x08\0\0\0\0\0\0\0{}      other weights"
+
+
+@pytest.fixture
+def world(client: Counted, time: Time) -> World:
+    """A package with a version of two files, one of which is another version's too; and an upload that is open."""
+    made = World(client, time)
+    made.register(of(SMALL), of(OTHER, "other.bin"), of(SMALL + b"!", "open.bin"), latest=None, versions=2)
+    put(made.deps.store, package(versions=2), version("2.0.0", files=(of(SMALL),)))
+    return made
+
+
+def filled(world: World) -> Upload:
+    """All but one file is committed; the upload of that one is open, with a part in it."""
+    world.pushed(SMALL)
+    world.pushed(OTHER, "other.bin")
+    world.pushed(SMALL, text="2.0.0")
+    return world.sent(SMALL + b"!", "open.bin")[0]
+
+
+def left(world: World) -> dict[str, list[str]]:
+    """What there is of packages, by kind."""
+    stored = everything(world.client)
+    return {
+        "files": [item["sk"].split("#", 2)[2] for item in stored if item["sk"].startswith("F#")],
+        "uploads": [item["version"] for item in stored if item.get("list") == "UPLOADS"],
+        "blobs": [item["sk"][2:] for item in stored if item["sk"].startswith("B#")],
+        "marks": [item["sk"] for item in stored if item["sk"].startswith("D#")],
+    }
+
+
+def stored(world: World) -> list[str]:
+    """The keys of all objects."""
+    return [one for one, versions in world.s3.objects.items() if versions]
+
+
+def listed(store: Store) -> list[str]:
+    return [one.version for one in browsing.versions(store, NAME, caller(BOB), 50)[0]]
+
+
+def test_a_deleted_version_is_gone_with_all_that_is_its_own(world: World) -> None:
+    filled(world)
+    store = world.deps.store
+    store.table.put(items.alias_item(NAME, "production", VERSION, 1, NOON))
+    store.table.put(items.alias_item(NAME, "next", "2.0.0", 1, NOON))
+    # When an admin deletes it
+    assert delete(NAME, VERSION, admin(), world.deps)
+    # Then it is not shown, and its files and their bytes are gone, but for those that another version has
+    assert listed(store) == ["2.0.0"]
+    with pytest.raises(VersionNotFound):
+        browsing.version(store, NAME, VERSION, admin().principal)
+    assert left(world) == {"files": [PATH], "uploads": [], "blobs": [of(SMALL).sha256], "marks": []}
+    assert world.blob(SMALL).references == 1  # type: ignore[union-attr]
+    assert world.s3.only(key(SMALL)).body == SMALL
+    assert stored(world) == [key(SMALL)]
+    assert world.s3.multiparts == {}
+    # And so are the aliases that named it, and nothing else of the package
+    assert [one.alias for one in aliases.of_package(store, NAME)] == ["next"]
+    assert store.package(NAME).versions == 1  # type: ignore[union-attr]
+    # And its number stays used, its audit is there, and again there is nothing to delete
+    assert store.version(NAME, VERSION).state is State.REJECTED  # type: ignore[union-attr]
+    assert ("version.deleted", admin().principal.sub, NAME, VERSION) in audited(world.client)
+    with pytest.raises(VersionNotFound):
+        delete(NAME, VERSION, admin(), world.deps)
+
+
+def test_latest_is_the_next_one_after_a_deletion(world: World) -> None:
+    store = world.deps.store
+    put(store, package(latest="3.0.0", versions=4), served("3.0.0", files=()), served("2.5.0", files=()))
+    delete(NAME, "3.0.0", admin(), world.deps)
+    assert store.package(NAME).latest == "2.5.0"  # type: ignore[union-attr]
+
+
+def test_nobody_deletes_another_users_version(world: World) -> None:
+    with pytest.raises(NotTheOwner):
+        delete(NAME, VERSION, asker(BOB), world.deps)
+    with pytest.raises(VersionNotFound):
+        delete(NAME, "7.0.0", admin(), world.deps)
+
+
+def test_what_a_request_has_no_time_for_the_sweep_does(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    filled(world)
+    monkeypatch.setattr(deleting, "SECONDS", 0.0)
+    assert not delete(NAME, VERSION, admin(), world.deps)
+    # Out of sight all the same
+    assert listed(world.deps.store) == ["2.0.0"]
+    assert list(unfinished(world.deps.store)) == [(NAME, VERSION)]
+    assert finish(NAME, VERSION, world.deps)
+    assert list(unfinished(world.deps.store)) == []
+    assert left(world)["files"] == [PATH]
+
+
+def test_a_commit_that_is_under_way_is_waited_out(world: World, time: Time) -> None:
+    # Given an upload that somebody is committing
+    upload = filled(world)
+    committing = replace(upload, state=UploadState.COMMITTING, lease_until=NOON + timedelta(seconds=60))
+    world.deps.store.table.transact([stored_upload(upload, committing)])
+    # When the version is deleted / Then the rest waits for the lease
+    assert not delete(NAME, VERSION, admin(), world.deps)
+    assert left(world)["marks"]
+    time.pass_by(61)
+    assert delete(NAME, VERSION, admin(), world.deps)
+    assert (left(world)["files"], left(world)["marks"]) == ([PATH], [])
+    assert world.s3.multiparts == {}
+
+
+def test_a_deletion_that_dies_after_any_change_is_finished_when_it_is_asked_for_again(
+    client: Counted, time: Time
+) -> None:
+    # Given a version with a file, and with an upload that is open; and how many calls its deletion takes
+    world = World(client, time)
+    world.register(of(SMALL), of(OTHER, "other.bin"), versions=1)
+    world.pushed(SMALL)
+    world.sent(OTHER, "other.bin")
+    before = everything(client), copy.deepcopy((world.s3.objects, world.s3.multiparts))
+    whole = Line()
+    assert delete(NAME, VERSION, admin(), world.process(whole))
+    for number in [number for number, call in enumerate(whole.made) if not call.startswith(READS)]:
+        restore(before[0])
+        world.s3.objects, world.s3.multiparts = copy.deepcopy(before[1])
+        # When it dies there, and is asked for again
+        line = Line(at=number, fault="dies after")
+        with suppress(Died):
+            delete(NAME, VERSION, admin(), world.process(line))
+        assert line.dead
+        if world.version().state is not State.REJECTED or left(world)["marks"]:
+            assert delete(NAME, VERSION, admin(), world.deps)
+        # Then nothing of it is left, and it was counted and told of once
+        assert left(world) == {"files": [], "uploads": [], "blobs": [], "marks": []}, (number, whole.made[number])
+        assert (stored(world), world.s3.multiparts) == ([], {})
+        assert world.deps.store.package(NAME).versions == 0  # type: ignore[union-attr]
+        assert whats(client).count("version.deleted") == 1
+
+
+def test_bytes_that_come_again_while_their_last_file_goes_are_kept(world: World, client: Counted) -> None:
+    # Given that the same bytes are committed to another version right after the file has let go of them
+    world.pushed(SMALL)
+    again = world.opens(SMALL, text="2.0.0")
+    told = world.sends(again, SMALL)
+    line = Line(between=lambda: world.commits(again, told))
+
+    def after_the_file_has_let_go(operation: str, request: dict[str, Any]) -> None:
+        gone = [one["Delete"]["Key"]["sk"]["S"] for one in request.get("TransactItems", ()) if "Delete" in one]
+        if any(sk.startswith("B#") for sk in gone):
+            line.at = len(line.made)
+
+    client.before = after_the_file_has_let_go
+    assert delete(NAME, VERSION, admin(), world.process(line))
+    # Then the object is there for the other version
+    assert world.s3.only(key(SMALL)).body == SMALL
+    assert world.blob(SMALL).references == 1  # type: ignore[union-attr]
+    assert world.file(text="2.0.0").state is State.SCANNING

@@ -1,0 +1,202 @@
+"""The sweep of packages: both ways, dry and in earnest, and what it never touches."""
+
+from random import Random
+from typing import Any
+
+import pytest
+
+from tests.unit.packages import evil
+from tests.unit.packages.filing import NAME, World, key, of, sha256
+from tests.unit.packages.registry import Counted, Time, admin, everything
+from weir.packages import deleting, found, scans
+from weir.packages.models import State, UploadState
+from weir.packages.opening import OPEN_FOR
+from weir.packages.reconciling import YOUNG, Reconciled, reconcile
+from weir.packages.scanning import scan
+from weir.runtime.errors import Unavailable
+
+HONEST = evil.safetensors(evil.weights((0, 4)), b"mine")
+OTHER = evil.safetensors(evil.weights((0, 4)), b"else")
+
+
+class Queue:
+    """A scan queue that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[str, str]] = []
+
+    def send(self, name: str, sha256: str) -> None:
+        self.sent.append((name, sha256))
+
+
+@pytest.fixture
+def world(client: Counted, time: Time) -> World:
+    return World(client, time)
+
+
+def swept(world: World, queue: Queue | None = None, *, dry_run: bool = False, seconds: float = 1e9) -> Reconciled:
+    until = world.deps.clock.monotonic() + seconds
+    return reconcile(world.deps, queue or Queue(), dry_run=dry_run, until=until, rng=Random(1))  # type: ignore[arg-type]
+
+
+def all_there_is(world: World) -> tuple[list[dict[str, Any]], list[str], list[str]]:
+    rows = sorted(everything(world.client, ""), key=lambda item: (item["pk"], item["sk"]))
+    return rows, sorted(world.s3.objects), sorted(world.s3.multiparts)
+
+
+def test_three_models_of_other_keys_and_no_row_come_in_unverified(world: World) -> None:
+    # Given three models under keys that the table never expected, and nothing in the table
+    keys = [f"models/{name}/model.safetensors" for name in ("bert", "gpt2", "llama")]
+    for one in keys:
+        world.s3.replaces(one, b"weights")
+    # When a dry sweep runs, Then it tells of them and writes nothing
+    dry = swept(world, dry_run=True)
+    assert sorted(dry.unverified) == keys
+    assert everything(world.client, "") == []
+    # When it runs in earnest, and again, Then each is there once, under its real key, and none of them is a package
+    assert sorted(swept(world).unverified) == keys
+    assert swept(world).unverified == []
+    assert [(one.key, one.size) for one in found.every(world.deps.store)] == [(one, 7) for one in keys]
+    assert world.rows() == ([], [], [])
+    # When one has gone, Then it is taken out
+    del world.s3.objects[keys[1]]
+    assert swept(world).forgotten == [keys[1]]
+    assert [one.key for one in found.every(world.deps.store)] == [keys[0], keys[2]]
+
+
+def test_a_registry_that_is_in_order_is_left_as_it_is(world: World) -> None:
+    # Given a file that is served, one that is being uploaded, and one whose commit is under way
+    world.register(of(HONEST))
+    world.pushed(HONEST)
+    scan(NAME, sha256(HONEST), world.deps, 1e9)
+    world.another_version("2.0.0", of(OTHER))
+    world.sent(OTHER, text="2.0.0")
+    before = all_there_is(world)
+    # When the sweep runs, Then nothing is done
+    queue = Queue()
+    done = swept(world, queue)
+    assert (done.uploads, done.aborted, done.unverified, done.missing, done.failed, queue.sent) == (
+        {},
+        [],
+        [],
+        [],
+        [],
+        [],
+    )
+    assert all_there_is(world) == before
+
+
+def test_uploads_that_died_are_finished_or_ended(world: World, time: Time) -> None:
+    # Given an upload that S3 has completed, and one that was left alone for a week
+    world.register(of(HONEST))
+    upload, _ = world.sent(HONEST)
+    parts = world.deps.bucket.all_parts(upload.key, upload.s3_upload_id)
+    world.another_version("2.0.0", of(OTHER))
+    left, _ = world.sent(OTHER, text="2.0.0")
+    world.deps.bucket.complete(upload.key, upload.s3_upload_id, parts, len(HONEST))
+    time.pass_by(OPEN_FOR.total_seconds() + 1)
+    # When a dry sweep runs, Then it tells of both and changes nothing
+    before = all_there_is(world)
+    assert set(swept(world, dry_run=True).uploads) == {upload.upload_id, left.upload_id}
+    assert all_there_is(world) == before
+    # When it runs in earnest, Then the one is a file and to be scanned, and of the other nothing is left
+    queue = Queue()
+    assert swept(world, queue).uploads == {upload.upload_id: "COMMITTED", left.upload_id: "ABORTED"}
+    assert (NAME, sha256(HONEST)) in queue.sent
+    assert world.file().state is State.SCANNING
+    assert world.upload(left).state is UploadState.ABORTED
+    assert world.s3.multiparts == {}
+
+
+def test_multipart_uploads_that_no_row_tells_of_are_aborted_once_they_are_old(world: World, time: Time) -> None:
+    # Given an upload at S3 whose row was never written, and one with a row
+    world.register(of(HONEST))
+    world.sent(HONEST)
+    lost = world.deps.bucket.create_upload(key(OTHER), "application/octet-stream", "lost")
+    # When the sweep runs at once, Then it may still be about to be written
+    assert swept(world).aborted == []
+    # When it runs later, Then it is aborted, and the other is not
+    time.pass_by(YOUNG.total_seconds() + 1)
+    assert swept(world, dry_run=True).aborted == [key(OTHER)]
+    assert lost in world.s3.multiparts
+    assert swept(world).aborted == [key(OTHER)]
+    assert lost not in world.s3.multiparts
+    assert len(world.s3.multiparts) == 1
+
+
+def test_files_that_wait_for_a_scan_that_nobody_does_are_queued_again(world: World, time: Time) -> None:
+    # Given a file that waits, and whose event was lost
+    world.register(of(HONEST))
+    world.pushed(HONEST)
+    queue = Queue()
+    # When somebody is at its scan, Then it is left to them
+    blob = world.blob(HONEST)
+    assert blob is not None
+    scans.take(world.deps.store, blob)
+    assert swept(world, queue).queued == []
+    # When they are dead, Then it is queued
+    time.pass_by(scans.LEASE.total_seconds() + 1)
+    assert swept(world, queue).queued == [f"{NAME} {sha256(HONEST)}"]
+    assert queue.sent == [(NAME, sha256(HONEST))]
+
+
+def test_files_whose_object_is_gone_are_told(world: World) -> None:
+    # Given a file that is served, whose object somebody has deleted past Weir
+    world.register(of(HONEST))
+    world.pushed(HONEST)
+    scan(NAME, sha256(HONEST), world.deps, 1e9)
+    world.s3.objects.clear()
+    # When the sweep runs, Then it tells, and changes nothing: the object may be brought back
+    rows = world.rows()
+    assert swept(world).missing == [key(HONEST)]
+    assert world.rows() == rows
+
+
+def test_a_version_whose_deletion_died_goes_on_being_deleted(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Given a deletion that died after its first step
+    world.register(of(HONEST))
+    world.pushed(HONEST)
+    monkeypatch.setattr(deleting, "finish", lambda *_: True)
+    deleting.delete(NAME, "1.0.0", admin(), world.deps)
+    monkeypatch.undo()
+    assert len(world.s3.objects) == 1
+    # When the sweep runs, Then it is done
+    assert swept(world, dry_run=True).deleted == [f"{NAME} 1.0.0"]
+    assert len(world.s3.objects) == 1
+    assert swept(world).deleted == [f"{NAME} 1.0.0"]
+    assert world.s3.objects == {}
+    assert list(scans.waiting(world.deps.store, NAME)) == []
+
+
+def test_one_thing_that_fails_does_not_stop_the_others(world: World) -> None:
+    # Given an object that can't be looked at, and others
+    for one in ("models/a", "models/b", "models/c"):
+        world.s3.replaces(one, b"weights")
+
+    def fails(operation: str, request: dict[str, Any]) -> None:
+        if operation == "list_multipart_uploads":
+            raise Unavailable("S3 does not answer.")
+
+    world.s3.before = fails
+    # When the sweep runs, Then the others are done, and it tells what was not
+    done = swept(world)
+    assert done.failed == ["unknown_uploads"]
+    assert sorted(done.unverified) == ["models/a", "models/b", "models/c"]
+
+
+def test_a_sweep_without_time_says_that_it_is_not_done(world: World) -> None:
+    world.s3.replaces("models/a", b"weights")
+    done = swept(world, seconds=-1)
+    assert done.unfinished
+    assert done.to_dict()["counts"]["unverified"] == 0
+
+
+def test_many_objects_are_looked_at_page_by_page_and_cost_no_read_each(world: World, client: Counted) -> None:
+    # Given a thousand and five objects of nobody's that were recorded before
+    for number in range(1005):
+        world.s3.replaces(f"models/{number:04d}", b"w")
+    swept(world, dry_run=True)
+    assert world.s3.called.count("list_object_versions") == 2
+    # Then no object of a page was read by itself
+    assert world.s3.called.count("head_object") == 0
+    assert client.read == 0
