@@ -12,8 +12,8 @@ LAMBDAS_OWN := botocore python-dateutil six urllib3 # what aws-xray-sdk asks for
 timed = @start=$$(date +%s); $(2) || exit 1; echo "-- $(1): $$(( $$(date +%s) - start )) s"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down demo test check unit contract faults computed integration bench openapi deploy admin-password \
-  migrate test-aws lock clean
+.PHONY: help setup up down demo test check unit contract faults computed integration bench bench-anomaly openapi \
+  deploy admin-password migrate test-aws lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' Makefile
@@ -59,6 +59,9 @@ integration: up ## the deployed stack on the local AWS
 
 bench: .tools/bench/.ready ## measure against peers; prints ratios and writes .local/bench.json
 	@.tools/bench/bin/python -m tests.benchmarks.run
+
+bench-anomaly: $(READY) ## score the anomaly detector on data/cloudwatch; writes to .local/anomaly
+	@$(PY) tests/benchmarks/anomaly.py --data data/cloudwatch --out .local/anomaly
 
 openapi: $(READY) ## write openapi/weir.json anew from the handlers
 	@$(PY) -m local.openapi
