@@ -57,7 +57,7 @@ faults: $(READY) ## each AWS call of a run made to fail, in a simulation; no net
 integration: up ## the deployed stack on the local AWS
 	$(call timed,integration,$(PYTEST) tests/integration)
 
-bench: .tools/bench/.ready ## measure against peers; prints ratios and writes .local/bench.json
+bench: up .tools/bench/.ready ## measure against peers; prints ratios and writes .local/bench.json
 	@.tools/bench/bin/python -m tests.benchmarks.run
 
 bench-anomaly: $(READY) ## score the anomaly detector on data/cloudwatch; writes to .local/anomaly

@@ -36,6 +36,8 @@ _NEXT_STEPS = {
     "run-not-found": "`weir runs` lists the runs that there are.",
     "run-closed": "`weir report` shows what it came to.",
     "source-unreadable": "Correct that line and start again.",
+    "package-not-found": "`weir packages list` lists those that you may see.",
+    "version-not-found": "`weir packages show NAME` lists its versions and aliases.",
 }
 _NEXT_STEPS_BY_STATUS = {
     401: "`weir login` logs in; WEIR_API_KEY may hold an API key instead.",

@@ -1,5 +1,7 @@
 """``weir packages``: push, pull, verify, list, show and validate."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,6 +20,7 @@ from client.packages_pull import Mismatch, NotServed, pull, wanted_files
 from client.packages_push import push, wait_until_settled
 from client.packages_storage import StorageRefused
 from client.packages_verify import compare
+from client.watching import Left
 
 __all__ = ["TOLD", "packages"]
 
@@ -55,7 +58,7 @@ def push_command(
     files = local_files(path, follow=follow_links)
     at = here(context)
     registry = Registry(at.api)
-    with _bars(at, json=json) as told, Crew(told, jobs=jobs) as crew:
+    with _broken_off(), _bars(at, json=json) as told, Crew(told, jobs=jobs) as crew:
         at.api.sleep = crew.sleep  # or a thread that waits for the API would hear of no Ctrl-C
         pushed = push(registry, crew, spec, files)
         found = registry.version(*pushed) if no_wait else wait_until_settled(registry, pushed, crew)
@@ -78,7 +81,7 @@ def pull_command(
     found = registry.version(name, version)
     wanted = wanted_files(found, files or ())
     folder = Folder(to or Path(f"{_plain(found['name'])}-{_plain(found['version'])}"))
-    with _bars(at) as told, Crew(told, jobs=jobs) as crew:
+    with _broken_off(), _bars(at) as told, Crew(told, jobs=jobs) as crew:
         at.api.sleep = crew.sleep
         if found.get("yanked"):
             told.say(f"{found['name']} {found['version']} was yanked: {found['yanked']}")
@@ -157,9 +160,20 @@ def show_command(
 def validate_command(context: typer.Context, name: Name, version: VersionOf, json: AsJson = False) -> int:
     """Hold a version against the registry's rules."""
     at = here(context)
-    found = Registry(at.api).validate(name, version)
+    registry = Registry(at.api)
+    held = registry.version(name, version)  # the rules' route takes no alias
+    found = registry.validate(held["name"], held["version"])
     at.show(found, packages_view.show_report, json=json)
     return exits.PASSED if found["verdict"] == "passed" else exits.FAILED
+
+
+@contextmanager
+def _broken_off() -> Iterator[None]:
+    """Tells a person who presses Ctrl-C how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Left("Left; what has arrived is kept: the same command goes on.") from None
 
 
 def _bars(at: Here, *, json: bool = False) -> packages_view.Bars | packages_view.Lines:

@@ -27,7 +27,7 @@ class View(Protocol):
 
 
 class Left(Exception):
-    """The person pressed Ctrl-C twice: the run was told to stop, and nobody waited for it."""
+    """The person pressed Ctrl-C, and nobody waits for what was begun; ``str()`` may tell what becomes of it."""
 
 
 @dataclass(slots=True)

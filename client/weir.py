@@ -244,8 +244,8 @@ def main(
     except typer.Abort:
         print("Nothing was entered.", file=sys.stderr)
         return exits.FAILED
-    except Left:
-        print("Left; what was started goes on, and cleans up behind itself.", file=sys.stderr)
+    except Left as left:
+        print(str(left) or "Left; what was started goes on, and cleans up behind itself.", file=sys.stderr)
         return exits.INTERRUPTED
     finally:
         at.close()

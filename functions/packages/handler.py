@@ -201,7 +201,7 @@ def list_audit(
     from weir.packages import auditing
 
     kind = f"packages-audit:{name}:{who}:{until}"
-    after = pagination.open_cursor(kind, cursor) if cursor else None
+    after = pagination.open_hidden(kind, cursor) if cursor else None
     if name is None:
         found = auditing.of_all(_store(), _caller(), limit, after, who=who, until=until)
     else:
@@ -211,7 +211,7 @@ def list_audit(
 
 def _audit_page(kind: str, entries: "list[Entry]", position: dict[str, str] | None) -> contract.PackageAuditPage:
     items = tuple(contract.PackageAuditEntry(**asdict(entry)) for entry in entries)
-    return contract.PackageAuditPage(items=items, cursor=pagination.seal(kind, position) if position else None)
+    return contract.PackageAuditPage(items=items, cursor=pagination.seal_hidden(kind, position) if position else None)
 
 
 @app.get(
@@ -388,7 +388,7 @@ def list_version_audit(
     from weir.packages import auditing
 
     kind = f"version-audit:{names.normalized(name)}:{version}:{who}:{until}"
-    after = pagination.open_cursor(kind, cursor) if cursor else None
+    after = pagination.open_hidden(kind, cursor) if cursor else None
     found = auditing.of_package(_store(), name, _caller(), limit, after, version=unquote(version), who=who, until=until)
     return _audit_page(kind, *found)
 

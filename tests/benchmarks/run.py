@@ -12,6 +12,7 @@ import os
 import platform
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,7 +34,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 LAYER = REPOSITORY / "layers/weir/python"
 OUTPUT = REPOSITORY / ".local/bench.json"
 SIZES = (100, 200, 1024)
-SECTIONS = ("insert", "verify", "start", "identity", "plan", "packages")
+SECTIONS = ("insert", "verify", "start", "identity", "plan", "hash", "packages")
 # Enough for a second or so of CPU each; the slow ones would take minutes for as many as the fast ones.
 RECORDS = {"async-kinesis": 20_000, "aiokpl": 10_000, "aiokpl, not aggregated": 10_000}
 FAST_RECORDS = 200_000
@@ -49,6 +50,7 @@ AIMS = (
 VERIFY_BESIDE = ("weir", "weir, one thread")
 VERIFY_RECORDS, VERIFY_SIZE, VERIFY_KEYS, VERIFY_MIB = 1_000_000, 200, 10_000, 64
 START_MOST, MOST_OF = 1.5, {"health": 1.1, "authorizer": 1.2}
+HASH_LEAST, HASH_BYTES = 0.8, 1024**3
 BOTO3_START = "import boto3; boto3.client('kinesis')"
 
 console = Console(width=120)
@@ -281,6 +283,29 @@ def plan() -> dict[str, Any]:
     return planned
 
 
+def hashing(rounds: int, size: int) -> dict[str, Any]:
+    """Bytes that the scan hashes in a second of CPU, beside sha256sum of the same file."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "file"
+        with file.open("wb") as written:
+            for _ in range(size // 2**20):
+                written.write(os.urandom(2**20))
+        commands = {"weir": (sys.executable, "-m", "tests.benchmarks.hash_case"), "sha256sum": ("sha256sum",)}
+        turns = [{name: measure("timed", *one, file) for name, one in commands.items()} for _ in range(rounds)]
+    broken = [one["failed"] for turn in turns for one in turn.values() if "failed" in one]
+    if broken:
+        console.print(f"Hashing did not run: {broken[0]}")
+        return {"failed": broken[0]}
+    rates = {name: median(size / turn[name]["cpu_seconds"] / 1e6 for turn in turns) for name in commands}
+    ratio = median(turn["sha256sum"]["cpu_seconds"] / turn["weir"]["cpu_seconds"] for turn in turns)
+    console.print(
+        f"Hashed {size / 2**30:.1f} GiB, MB a CPU second: "
+        f"weir {rates['weir']:,.0f}, sha256sum {rates['sha256sum']:,.0f}; "
+        f"weir : sha256sum {ratio:.2f} (at least {HASH_LEAST})"
+    )
+    return {"mb_per_cpu_second": rates, "ratio": ratio, "aim": HASH_LEAST}
+
+
 def versions() -> dict[str, str]:
     """What was measured, and on what."""
     packages = ("boto3", "botocore", "async-kinesis", "aiokpl", "aws-kinesis-agg")
@@ -312,6 +337,8 @@ def main() -> None:
         result["identity"] = identity(rounds)
     if "plan" in sections:
         result["plan"] = plan()
+    if "hash" in sections:
+        result["hash"] = hashing(rounds, int(HASH_BYTES * scale))
     if "packages" in sections:
         result["packages"] = packages.run(STACK_FILE, int(packages.GIB * scale), rounds, console)
     OUTPUT.parent.mkdir(exist_ok=True)

@@ -334,6 +334,8 @@ def test_waits_are_jittered_seconds() -> None:
 @pytest.mark.parametrize(
     ("scope", "choice", "given", "target"),
     [
+        ("RunMachine", "Planned?", {"planned": True}, "CreateStream"),
+        ("RunMachine", "Planned?", {"planned": False}, "DeleteStream"),
         ("RunMachine", "Active?", {"ready": True}, "Transfer"),
         ("RunMachine", "Active?", {"ready": False}, "WaitActive"),
         ("RunMachine", "MetricsThere?", {"done": True}, "Analyze"),

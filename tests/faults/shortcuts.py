@@ -105,11 +105,14 @@ def _no_records(request: AWSPreparedRequest) -> Answer | None:
 
 
 _serialized = ActionResult.execute_result
+_OF_JSON = frozenset(
+    {"GetItem", "GetShardIterator", "ListTagsForStream", "PutItem", "PutRecords", "Query", "UpdateItem"}
+)
 
 
 def _quickly(result: ActionResult, context: Any) -> Any:
-    """moto's answer; DynamoDB's is JSON already, and walking its model for each value is half of what a case costs."""
-    if context.operation_model.name in {"GetItem", "Query", "UpdateItem"} and isinstance(result.result, dict):
+    """moto's answer; that of many operations is JSON already, and needs no walk through the model for each value."""
+    if context.operation_model.name in _OF_JSON and isinstance(result.result, dict):
         return 200, {}, json.dumps(result.result)
     return _serialized(result, context)
 

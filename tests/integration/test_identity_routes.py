@@ -1,6 +1,7 @@
 """Every deployed route, as nobody and as every role; and one operator's keys, as another operator."""
 
 import json
+from collections import defaultdict
 
 import httpx
 import pytest
@@ -30,13 +31,13 @@ def routes(deployed: Stack) -> list[str]:
 def path_of(route: str) -> tuple[str, str]:
     """Method and path of a route, about things that are not there."""
     method, path = route.split(" ")
-    values = {"user_id": "a" * 16, "key_id": "a" * 12, "name": "not-there", "run_id": "not-there", "provider": "none"}
-    return method, path.format(**values)
+    values = {"user_id": "a" * 16, "key_id": "a" * 12, "provider": "none", "version": "1.0.0", "file": "not-there.bin"}
+    return method, path.format_map(defaultdict(lambda: "not-there", values))
 
 
 def call(route: str, who: Api, headers: dict[str, str] | None = None) -> httpx.Response:
     method, path = path_of(route)
-    return who(method, path, {} if method in {"POST", "PATCH"} else None, **(headers or {}))
+    return who(method, path, {} if method in {"POST", "PATCH", "PUT"} else None, **(headers or {}))
 
 
 def test_every_deployed_route_refuses_who_is_not_known(routes: list[str], anonymous: Api) -> None:

@@ -65,6 +65,27 @@ def test_a_report_tells_each_rule(registry: Registry) -> None:
         assert words in told
 
 
+@pytest.mark.usefixtures("model")
+def test_an_alias_is_held_against_the_rules(registry: Registry) -> None:
+    # Given the rules' route, which takes a version alone / When an alias is named / Then its version is asked for
+    registry.asked.clear()
+    code, told = packages(registry, "validate", "bert", "latest")
+    assert (code, "none is named" in told) == (exits.FAILED, True)
+    assert registry.count("POST /v1/packages/bert/1.0.0/validate") == 1
+    assert registry.count(".*latest/validate") == 0
+
+
+@pytest.mark.usefixtures("model")
+def test_who_names_what_is_not_there_is_told_where_to_look(
+    registry: Registry, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, told = packages(registry, "show", "bert", "9.9.9")
+    assert code == exits.FAILED
+    told += capsys.readouterr().err
+    assert "weir packages show NAME" in told
+    assert "address of the API" not in told
+
+
 def test_a_folder_that_is_the_same_passes(registry: Registry, model: Path) -> None:
     registry.signatures["bert", "1.0.0"] = {
         "trusted": ["key-1"],

@@ -116,6 +116,7 @@ def test_ctrl_c_ends_a_push_at_once(registry: Registry, model: Path) -> None:
         told = child.communicate(timeout=30)[0]
     assert child.returncode == exits.INTERRUPTED, told
     assert "Traceback" not in told
+    assert "the same command goes on" in told
     assert not registry.let_go.is_set()
 
 

@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError
 Wired = dict[str, Any]
 _EQUALS = re.compile(r"(\w+) = (:\w+)")
 _SETS = re.compile(r"SET (\w+ = :\w+)(, \w+ = :\w+)*")
+_AT_LEAST = re.compile(r"#(\w+) >= (:\w+)")
 _ONE_MORE = re.compile(r"SET (#\w+) = \1 \+ (:\w+)")
 
 
@@ -98,6 +99,11 @@ class FakeTable:
         for condition in write["ConditionExpression"].split(" AND ") if "ConditionExpression" in write else ():
             if condition == "attribute_not_exists(pk)":
                 if there is not None:
+                    return False
+                continue
+            least = _AT_LEAST.fullmatch(condition)
+            if least:
+                if there is None or int(there[least[1]]["N"]) < int(write["ExpressionAttributeValues"][least[2]]["N"]):
                     return False
                 continue
             compared = _EQUALS.fullmatch(condition)

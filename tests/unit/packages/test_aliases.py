@@ -270,3 +270,18 @@ def test_a_package_has_a_bounded_number_of_them(some: Store) -> None:
     with pytest.raises(AliasRefused, match="remove one"):
         move(some, "one-more", "1.0.0")
     assert move(some, "stage-0", "1.9.0", if_match="*").version == "1.9.0"
+
+
+def test_no_more_aliases_come_to_be_than_a_package_may_have(store: Store, client: Counted) -> None:
+    # Given a package with all aliases but one, and two callers who set a new one at once
+    put(store, package(), served("1.0.0"))
+    fill(items.alias_item("bert-base", f"a{number}", "1.0.0", 1, NOON) for number in range(MOST_ALIASES - 1))
+    Meanwhile(client, "transact_write_items", lambda: aliases.move(store, "bert-base", "first", "1.0.0", asker()))
+    # When both have counted before either writes / Then the second is refused
+    with pytest.raises(AliasRefused):
+        aliases.move(store, "bert-base", "second", "1.0.0", asker())
+    assert len(aliases.of_package(store, "bert-base")) == MOST_ALIASES
+    # And one of those that are there moves all the same
+    put(store, package(), served("1.0.0"), served("2.0.0"))
+    before = next(one for one in aliases.of_package(store, "bert-base") if one.alias == "first")
+    assert aliases.move(store, "bert-base", "first", "2.0.0", asker(), if_match=before.etag).alias.version == "2.0.0"

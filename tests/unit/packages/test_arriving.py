@@ -11,6 +11,7 @@ from tests.unit.packages.registry import Counted, Time, everything
 from weir.packages import found
 from weir.packages.arriving import CREATED, DELETED, Event, arrived, event_of
 from weir.packages.models import State, UploadState
+from weir.packages.table import blob_key
 
 STRANGE = "models/llama/1/model.safetensors"
 
@@ -102,3 +103,14 @@ def test_bytes_under_a_files_key_that_are_another_object_are_nobodys(world: Worl
     assert arrived(event(CREATED, key(SMALL), version_id), world.deps) is None
     assert [one.object_version for one in found.every(world.deps.store)] == [version_id]
     assert world.rows() == before
+
+
+def test_bytes_that_are_gone_are_looked_at_while_files_wait_for_them(world: World) -> None:
+    # Given a file that waits, whose object and row a scan has deleted before it died
+    world.register(of(SMALL))
+    world.pushed(SMALL)
+    stored = world.s3.only(key(SMALL))
+    world.s3.objects.clear()
+    world.deps.store.table.delete(blob_key(NAME, sha256(SMALL)))
+    # When S3's event of it comes again, Then its scan is asked for
+    assert arrived(event(CREATED, key(SMALL), stored.version_id), world.deps) == (NAME, sha256(SMALL))

@@ -22,7 +22,7 @@ from tests.unit.packages.registry import (
 )
 from tests.unit.packages.shelf import Shelf
 from weir.packages import audit, auditing, items
-from weir.packages.errors import NotTheOwner, PackageNotFound
+from weir.packages.errors import NotTheOwner, PackageNotFound, VersionNotFound
 from weir.packages.store import Store
 from weir.runtime.clock import Clock
 from weir.runtime.dynamodb import Table
@@ -169,3 +169,10 @@ def test_a_page_costs_a_page(clock: Clock) -> None:
     entries, _ = auditing.of_package(Store(Table(shelf, TABLE), clock), "bert-base", caller(), 10)
     assert len(entries) == 10
     assert (shelf.called, shelf.read) == (["get_item", "query"], 1 + 200)
+
+
+@pytest.mark.parametrize("version", ["latest", "1.0", "%25", ".."])
+def test_the_audit_of_what_is_no_version_is_not_there(store: Store, version: str) -> None:
+    put(store, package())
+    with pytest.raises(VersionNotFound):
+        auditing.of_package(store, "bert-base", caller(), 10, version=version)

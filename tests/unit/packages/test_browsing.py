@@ -1,5 +1,6 @@
 """Looking at packages and versions: in the order of the standard, by aliases, and as far as the caller may see."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -18,9 +19,10 @@ from tests.unit.packages.registry import (
     version,
 )
 from tests.unit.packages.shelf import Shelf
-from weir.packages import aliases, browsing, contract, items
+from weir.packages import aliases, browsing, contract, findings, items
 from weir.packages.browsing import MOST_LOOKED_THROUGH
 from weir.packages.errors import PackageNotFound, VersionNotFound
+from weir.packages.findings import MOST_EVIDENCE
 from weir.packages.models import File, State
 from weir.packages.store import Store, stored_file
 from weir.runtime.clock import SYSTEM
@@ -185,3 +187,20 @@ def test_a_deleted_versions_alias_that_is_left_names_nothing(store: Store) -> No
     with pytest.raises(VersionNotFound):
         browsing.version(store, "bert-base", "production", caller())
     assert aliases.target(store, package(), "production") == "1.0.0"
+
+
+def test_the_view_of_a_version_is_no_longer_than_lambda_answers() -> None:
+    # Given a version of as many files as it may have, with as many findings as there may be, as long as they may be
+    found = tuple({"rule": "nested-archive", "evidence": "ж" * MOST_EVIDENCE} for _ in range(findings.MOST_FINDINGS))
+    reason = f"{found[0]['rule']}: {found[0]['evidence']}"
+    paths = [f"{number:04}.zip" for number in range(contract.MOST_FILES)]
+    one = version(files=tuple(map(declared, paths)), state=State.QUARANTINED)
+    files = [
+        File("bert-base", "1.0.0", each, "k", State.QUARANTINED, reason=reason, findings=found) for each in one.files
+    ]
+    # When it is viewed / Then it is told how many findings there are, and as many as fit are there
+    view = contract.version_view(one, files).model_dump(mode="json")
+    assert {(len(file["findings"]), file["findings_count"]) for file in view["files"]} == {(1, len(found))}
+    assert len(json.dumps({"body": json.dumps(view)})) < 6_000_000
+    few = version(files=one.files[:2])
+    assert [len(file.findings) for file in contract.version_view(few, files).files] == [3, 3]

@@ -23,11 +23,12 @@ from tests.unit.packages.registry import (
     Time,
     dynamodb,
     everything,
+    fill,
     package,
     put,
     served,
 )
-from weir.packages import found, wiring
+from weir.packages import auditing, found, wiring
 from weir.packages.contract import NewVersion
 from weir.packages.store import Store
 from weir.runtime import aws, secrets, settings
@@ -154,6 +155,7 @@ def test_a_version_is_registered_shown_listed_and_found(api: Api) -> None:
             "verified_sha256": None,
             "reason": None,
             "findings": [],
+            "findings_count": 0,
             "updated_at": None,
         }
     ]
@@ -307,6 +309,36 @@ def test_the_audit_tells_owners_and_admins(api: Api) -> None:
     _, page, _ = api("GET", "/packages/audit", query={"limit": "1"})
     _, rest, _ = api("GET", "/packages/audit", query={"limit": "1", "cursor": page["cursor"]})
     assert {page["items"][0]["what"], rest["items"][0]["what"]} == {"package.registered", "version.registered"}
+
+
+def test_a_cursor_of_the_audit_tells_nothing_of_the_packages_of_others(api: Api) -> None:
+    # Given more entries of Bob's packages than a page looks through
+    api("POST", ALL, NEW)
+    fill(
+        {
+            "pk": "AUDIT#secret",
+            "sk": f"2026-11-21T11:{number // 60:02}:{number % 60:02}.000Z#{number}",
+            "list": "AUDIT#2026-11",
+            "at": f"2026-11-21T11:{number // 60:02}:{number % 60:02}.000Z#{number}",
+            "name": "secret",
+            "version": "1.0.0",
+            "who": BOB,
+        }
+        for number in range(auditing.MOST_LOOKED_THROUGH + 10)
+    )
+    # When Ann reads on / Then the cursor does not say when those were
+    seen, query = [], {}
+    while True:
+        status, page, _ = api("GET", "/packages/audit", query=query)
+        assert status == 200
+        seen += page["items"]
+        if page["cursor"] is None:
+            break
+        said = base64.urlsafe_b64decode(page["cursor"].split(".")[0] + "==").decode()
+        assert "2026" not in said
+        query = {"cursor": page["cursor"]}
+    assert query
+    assert {one["name"] for one in seen} == {"bert-base"}
 
 
 def test_found_objects_are_listed_for_admins_with_their_real_keys(api: Api, time: Time) -> None:

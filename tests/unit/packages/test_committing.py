@@ -378,11 +378,11 @@ def test_a_version_of_many_files_is_whole_with_the_last() -> None:
 
 
 def test_a_commit_makes_few_calls(world: World) -> None:
-    # Given a file that has arrived / When committed / Then S3 is asked three times, and DynamoDB written to twice
+    # Given a file that has arrived / When committed / Then S3 is asked four times, and DynamoDB written to twice
     upload, told = world.sent(SMALL)
     world.client.called.clear()
     world.s3.called.clear()
     world.commits(upload, told)
-    assert world.s3.called == ["list_parts", "complete_multipart_upload", "head_object"]
+    assert world.s3.called == ["list_parts", "complete_multipart_upload", "head_object", "head_object"]
     assert world.client.called.count("transact_write_items") == 2
     assert len(world.client.called) <= 10

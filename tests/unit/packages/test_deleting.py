@@ -28,7 +28,7 @@ from tests.unit.packages.registry import (
 )
 from weir.packages import aliases, browsing, deleting, items
 from weir.packages.deleting import delete, finish, unfinished
-from weir.packages.errors import NotTheOwner, VersionNotFound
+from weir.packages.errors import CommitUnderWay, NotTheOwner, UploadEnded, VersionNotFound
 from weir.packages.models import State, Upload, UploadState
 from weir.packages.store import Store, stored_upload
 
@@ -71,6 +71,19 @@ def stored(world: World) -> list[str]:
 
 def listed(store: Store) -> list[str]:
     return [one.version for one in browsing.versions(store, NAME, caller(BOB), 50)[0]]
+
+
+class DiesAfter(Line):
+    """A process that dies once a call of an operation has taken effect."""
+
+    def __init__(self, operation: str) -> None:
+        super().__init__()
+        self.operation = operation
+
+    def call(self, name: str, send: Any) -> Any:
+        if name == self.operation:
+            self.at, self.fault = len(self.made), "dies after"
+        return super().call(name, send)
 
 
 def test_a_deleted_version_is_gone_with_all_that_is_its_own(world: World) -> None:
@@ -167,21 +180,157 @@ def test_a_deletion_that_dies_after_any_change_is_finished_when_it_is_asked_for_
         assert whats(client).count("version.deleted") == 1
 
 
-def test_bytes_that_come_again_while_their_last_file_goes_are_kept(world: World, client: Counted) -> None:
-    # Given that the same bytes are committed to another version right after the file has let go of them
+def test_bytes_that_come_again_while_their_last_file_goes_are_kept(client: Counted, time: Time) -> None:
+    # Given a deletion, and before any of its calls a commit of the same bytes to another version
+    world = World(client, time)
+    world.register(of(SMALL))
+    world.another_version("2.0.0", of(SMALL))
     world.pushed(SMALL)
-    again = world.opens(SMALL, text="2.0.0")
-    told = world.sends(again, SMALL)
-    line = Line(between=lambda: world.commits(again, told))
+    upload, told = world.sent(SMALL, text="2.0.0")
+    before = everything(client), copy.deepcopy((world.s3.objects, world.s3.multiparts))
+    whole = Line()
+    delete(NAME, VERSION, admin(), world.process(whole))
+    answers = set()
+    for number, call in enumerate(whole.made):
+        restore(before[0])
+        world.s3.objects, world.s3.multiparts = copy.deepcopy(before[1])
 
-    def after_the_file_has_let_go(operation: str, request: dict[str, Any]) -> None:
-        gone = [one["Delete"]["Key"]["sk"]["S"] for one in request.get("TransactItems", ()) if "Delete" in one]
-        if any(sk.startswith("B#") for sk in gone):
-            line.at = len(line.made)
+        def commits() -> None:
+            try:
+                world.commits(upload, told)
+                answers.add("committed")
+            except CommitUnderWay:
+                answers.add("come again")
 
-    client.before = after_the_file_has_let_go
-    assert delete(NAME, VERSION, admin(), world.process(line))
-    # Then the object is there for the other version
-    assert world.s3.only(key(SMALL)).body == SMALL
+        # When both have run / Then the bytes are there for the other version, at once or when it comes again
+        assert delete(NAME, VERSION, admin(), world.process(Line(at=number, between=commits))), call
+        world.commits(upload, told)
+        stored = world.s3.only(key(SMALL))
+        blob = world.blob(SMALL)
+        assert blob is not None, call
+        assert (blob.references, blob.object_version, stored.body) == (1, stored.version_id, SMALL), call
+        assert world.file(text="2.0.0").object_version == stored.version_id, call
+    assert answers == {"committed", "come again"}
+
+
+def test_bytes_whose_last_file_goes_while_a_commit_shares_them_are_not_made_a_file(client: Counted, time: Time) -> None:
+    # Given a file, and a commit of the same bytes to another version, and a whole deletion before any of its calls
+    world = World(client, time)
+    world.register(of(SMALL))
+    world.another_version("2.0.0", of(SMALL))
+    world.pushed(SMALL)
+    upload, told = world.sent(SMALL, text="2.0.0")
+    before = everything(client), copy.deepcopy((world.s3.objects, world.s3.multiparts))
+    whole = Line()
+    world.commits(upload, told, world.process(whole))
+    ends = set()
+    for number, call in enumerate(whole.made):
+        restore(before[0])
+        world.s3.objects, world.s3.multiparts = copy.deepcopy(before[1])
+        # When both have run
+        deleted: list[bool] = []
+
+        def deletes(deleted: list[bool] = deleted) -> None:
+            deleted.append(delete(NAME, VERSION, admin(), world.deps))
+
+        line = Line(at=number, between=deletes)
+        try:
+            world.commits(upload, told, world.process(line))
+            ends.add("committed")
+        except UploadEnded:
+            ends.add("ended")
+            assert world.s3.multiparts == {}
+        # Then the other version has the bytes and they are there; or it is told to send them again, and may
+        assert deleted == [True], call
+        if world.file(text="2.0.0").state is not State.SCANNING:
+            world.pushed(SMALL, text="2.0.0")
+        blob = world.blob(SMALL)
+        assert blob is not None, call
+        assert (blob.references, world.file(text="2.0.0").object_version) == (1, blob.object_version), call
+        assert world.s3.only(key(SMALL)).version_id == blob.object_version, call
+        assert world.s3.only(key(SMALL)).body == SMALL
+    assert ends == {"committed", "ended"}
+
+
+def test_bytes_that_are_going_are_shared_by_nobody(client: Counted, time: Time) -> None:
+    # Given verified bytes, and a deletion of the last version of them that dies before it deletes the object
+    world = World(client, time)
+    world.register(of(SMALL))
+    world.another_version("2.0.0", of(SMALL))
+    world.pushed(SMALL)
+    verified = replace(world.blob(SMALL), verified=True, content="safetensors")  # type: ignore[type-var]
+    world.deps.store.table.put(items.blob_item(verified))
+    line = Line()
+    whole = everything(client), copy.deepcopy(world.s3.objects)
+    delete(NAME, VERSION, admin(), world.process(line))
+    restore(whole[0])
+    world.s3.objects = whole[1]
+    with suppress(Died):
+        at = line.made.index("delete_object")
+        delete(NAME, VERSION, admin(), world.process(Line(at=at, fault="dies before")))
+    # When the same bytes are opened for another version / Then they are to be sent
+    upload, told = world.sent(SMALL, text="2.0.0")
+    # And committed only once those are gone; the parts are kept until then
+    with pytest.raises(CommitUnderWay):
+        world.commits(upload, told)
+    assert world.upload(upload).state is UploadState.OPEN
+    assert finish(NAME, VERSION, world.deps)
+    world.commits(upload, told)
     assert world.blob(SMALL).references == 1  # type: ignore[union-attr]
-    assert world.file(text="2.0.0").state is State.SCANNING
+    assert world.file(text="2.0.0").object_version == world.s3.only(key(SMALL)).version_id
+
+
+def test_an_object_that_became_no_file_is_not_shared_while_it_goes(client: Counted, time: Time) -> None:
+    # Given the object of an upload whose commit died at once, and a commit of the same bytes to another version
+    world = World(client, time)
+    world.register(of(SMALL))
+    world.another_version("2.0.0", of(SMALL))
+    first, first_told = world.sent(SMALL)
+    upload, told = world.sent(SMALL, text="2.0.0")
+    with suppress(Died):
+        world.commits(first, first_told, world.process(DiesAfter("complete_multipart_upload")))
+    # When the version of the first is deleted, and the other commit comes before the object goes
+    seen: list[str] = []
+
+    def commits() -> None:
+        with suppress(CommitUnderWay):
+            world.commits(upload, told)
+            seen.append("committed")
+
+    class Watched(Line):
+        def call(self, name: str, send: Any) -> Any:
+            if name == "delete_object":
+                commits()
+            return super().call(name, send)
+
+    assert delete(NAME, VERSION, admin(), world.process(Watched()))
+    # Then it has to come again
+    assert seen == []
+    world.commits(upload, told)
+    assert world.file(text="2.0.0").object_version == world.s3.only(key(SMALL)).version_id
+
+
+def test_a_deletion_that_dies_while_the_object_of_a_dead_commit_goes_leaves_nothing(
+    client: Counted, time: Time
+) -> None:
+    # Given a version whose only commit died once S3 had made the object; and how many calls its deletion takes
+    world = World(client, time)
+    world.register(of(SMALL), versions=1)
+    upload, told = world.sent(SMALL)
+    with suppress(Died):
+        world.commits(upload, told, world.process(DiesAfter("complete_multipart_upload")))
+    assert stored(world) == [key(SMALL)]
+    time.pass_by(61)
+    before = everything(client), copy.deepcopy((world.s3.objects, world.s3.multiparts))
+    whole = Line()
+    assert delete(NAME, VERSION, admin(), world.process(whole))
+    for number in [number for number, call in enumerate(whole.made) if not call.startswith(READS)]:
+        restore(before[0])
+        world.s3.objects, world.s3.multiparts = copy.deepcopy(before[1])
+        # When it dies there, and is asked for again / Then nothing is left
+        with suppress(Died):
+            delete(NAME, VERSION, admin(), world.process(Line(at=number, fault="dies after")))
+        if world.version().state is not State.REJECTED or left(world)["marks"]:
+            assert delete(NAME, VERSION, admin(), world.deps)
+        assert left(world) == {"files": [], "uploads": [], "blobs": [], "marks": []}, (number, whole.made[number])
+        assert (stored(world), world.s3.multiparts) == ([], {})

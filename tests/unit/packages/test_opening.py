@@ -117,16 +117,35 @@ def verified(world: World, body: bytes = SMALL) -> None:
     world.deps.store.table.put(blob_item(replace(blob, verified=True, content="safetensors")))
 
 
+def test_verified_bytes_that_the_bucket_has_lost_are_sent_again(world: World) -> None:
+    # Given verified bytes whose object somebody has deleted
+    verified(world)
+    world.s3.objects.clear()
+    # When another version's file has the same / Then they are to be sent, and it is that object which is scanned
+    opened = opens(world)
+    assert opened.upload is not None
+    kept = world.commits(opened.upload, world.sends(opened.upload, SMALL))
+    stored, blob = world.s3.only(key(SMALL)), world.blob(SMALL)
+    assert blob is not None
+    assert (kept.file.state, kept.file.object_version) == (State.SCANNING, stored.version_id)
+    assert (blob.object_version, blob.verified, blob.references) == (stored.version_id, False, 1)
+    # And once it is verified, the next one is not to be sent
+    world.deps.store.table.put(blob_item(replace(blob, verified=True, content="safetensors")))
+    world.another_version("3.0.0", of(SMALL))
+    asked = Asked(PATH, len(SMALL), sha256(SMALL))
+    assert open_upload(NAME, "3.0.0", asked, asker(), world.deps).upload is None
+
+
 def test_verified_bytes_are_taken_over_without_an_upload(world: World) -> None:
     # Given bytes that the package has, verified
     verified(world)
-    called = len(world.s3.called)
-    # When another version's file has the same / Then it is served at once, and S3 is not asked
+    world.s3.called.clear()
+    # When another version's file has the same / Then it is served at once, and S3 is asked whether they are there
     opened = opens(world)
     assert (opened.upload, opened.file.state, opened.is_new) == (None, State.AVAILABLE, False)
     assert opened.file.verified_sha256 == sha256(SMALL)
     assert opened.file.object_version == world.s3.only(key(SMALL)).version_id
-    assert len(world.s3.called) == called
+    assert world.s3.called == ["head_object"]
     # and it is counted
     blob = world.blob(SMALL)
     assert blob is not None

@@ -16,7 +16,7 @@ from weir.packages.models import Declared, State, Upload
 from weir.packages.opening import Asked, open_upload
 from weir.packages.scanning import Progress, scan
 from weir.packages.wiring import Deps
-from weir.runtime.errors import WeirError
+from weir.runtime.errors import Unavailable, WeirError
 
 FAR = 1e9
 EVIL = evil.system()
@@ -228,6 +228,101 @@ def test_a_scan_that_breaks_at_any_call_is_finished_by_the_next(body: bytes, tim
         assert made.told("file.verified") + made.told("file.quarantined") == 1
         assert (key(body) in made.s3.objects) == (wanted is State.AVAILABLE)
     assert cases >= 40
+
+
+def test_a_failure_lets_the_next_try_go_on_at_once(world: World) -> None:
+    # Given a scan that meets an S3 that does not answer
+    world.register(of(HONEST))
+    world.pushed(HONEST)
+
+    def fails(operation: str, _: dict[str, object]) -> None:
+        if operation == "get_object":
+            raise Unavailable("S3 does not answer.")
+
+    world.s3.before = fails
+    with pytest.raises(Unavailable):
+        scanned(world, HONEST)
+    # When the message comes again, Then it is not held by the try that failed
+    world.s3.before = lambda *_: None
+    assert scanned(world, HONEST).progress is Progress.DONE
+    assert world.version().state is State.AVAILABLE
+
+
+def test_files_of_bytes_that_were_deleted_are_settled_though_the_right_ones_have_come_since(world: World) -> None:
+    # Given a file of which the wrong bytes came, and a scan that deleted them and died before it told the file
+    declared = Declared(PATH, len(HONEST), sha256(HONEST))
+    wrong = bytes(reversed(HONEST))
+    world.register(declared)
+    upload = _opened_as(world, declared)
+    world.commits(upload, world.sends(upload, wrong))
+
+    def dies(operation: str, _: dict[str, object]) -> None:
+        if operation == "delete_object":
+            world.s3.before = lambda *_: None
+            del world.s3.objects[key(HONEST)]
+            raise Died(operation)
+
+    world.s3.before = dies
+    with pytest.raises(Died):
+        scanned(world, HONEST)
+    # And another version that brought the right bytes meanwhile, under the same key
+    world.another_version("2.0.0", of(HONEST))
+    world.pushed(HONEST, text="2.0.0")
+    world.time.pass_by(scans.LEASE.total_seconds() + 1)
+    # When they are scanned
+    assert scanned(world, HONEST).progress is Progress.DONE
+    # Then the one is quarantined, for its bytes are gone, and the other is served
+    assert (world.version().state, world.version("2.0.0").state) == (State.QUARANTINED, State.AVAILABLE)
+    assert list(scans.waiting(world.deps.store, NAME)) == []
+
+
+def test_a_late_scan_of_bytes_that_are_gone_leaves_those_that_came_alone(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a scan that finds no bytes, and a commit of the right ones right after that look
+    world.register(of(HONEST))
+    sent = world.sent(HONEST)
+    looked = world.deps.store.blob
+
+    def then_a_commit(name: str, digest: str) -> object:
+        found = looked(name, digest)
+        monkeypatch.undo()
+        world.commits(*sent)
+        return found
+
+    monkeypatch.setattr(world.deps.store, "blob", then_a_commit)
+    assert scanned(world, HONEST) == scanning.Scanned(Progress.DONE)
+    # Then the file still waits, and is served once it is scanned
+    assert world.file().state is State.SCANNING
+    scanned(world, HONEST)
+    assert world.version().state is State.AVAILABLE
+
+
+def test_what_a_name_says_of_bytes_is_found_under_whatever_name_they_came_first(world: World) -> None:
+    # Given source code that came as a text, and then as what it is
+    code = b"import os\n"
+    world.register(of(code, "notes.txt"))
+    world.pushed(code, "notes.txt")
+    assert scanned(world, code).quarantined == 0
+    assert "no-scanner" not in {one["rule"] for one in world.file("notes.txt").findings}
+    # When it is attached by a name that programs run, Then that is found
+    for text, path in (("2.0.0", "setup.py"), ("2.1.0", "model.onnx")):
+        world.another_version(text, of(code, path))
+        _attached(world, code, path, text)
+        assert "no-scanner" in {one["rule"] for one in world.file(path, text).findings}
+
+
+def test_bytes_that_only_took_too_long_stay(world: World, time: Time, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scanning, "look_into", _never_ends)
+    world.register(of(HONEST))
+    world.pushed(HONEST)
+    assert scanned(world, HONEST).quarantined == 1
+    assert key(HONEST) in world.s3.objects
+    assert world.blob(HONEST) is not None
+
+
+def _never_ends(*_: object) -> None:
+    raise scanning.OutOfTime
 
 
 def _opened_as(world: World, declared: Declared) -> Upload:

@@ -114,7 +114,7 @@ def keys(store: Store, clock: Clock, client: Counted) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("kind", ["ed25519", "ecdsa-p256"])
-def test_a_key_is_registered_under_the_id_that_its_signatures_bear(
+def test_a_key_isregistered_under_the_id_that_its_signatures_bear(
     store: Store, client: Counted, clock: Clock, kind: str
 ) -> None:
     key, is_new = register_key("release pipeline", pem(kind), admin(), store.table, clock)

@@ -159,6 +159,34 @@ def test_a_stream_that_is_not_known_yet_is_come_back_to(seconds: int, wires: Wir
                 work(run)
 
 
+def test_a_stream_that_a_stop_has_deleted_ends_the_work_and_is_no_error(wires: Wires, write: Write) -> None:
+    # Given a run that was stopped while its writer and reader were at work, and whose stream is gone
+    run = stored(wires.table, run_of(spec_of(load={"records": 5})))
+    wires.time.seconds = 60
+    head = wires.table.head
+
+    def stopped_meanwhile(run_id: str) -> Any:
+        wires.table.fail(run_id, Failure(step="Run", error="Stopped", cause="by its owner"))
+        return head(run_id)
+
+    for work in (write, lambda run: read_shards(run.run_id, 0, LAMBDA, wires)):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(wires.table, "head", looked(head, stopped_meanwhile))
+            # When they find no stream, Then there is nothing left to do
+            assert work(run) == {"done": True, "wait": 0}
+
+
+def looked(first: Callable[[str], Any], then: Callable[[str], Any]) -> Callable[[str], Any]:
+    """Looks at a run: as it was, and from the second on as it is then."""
+    looks: list[str] = []
+
+    def look(run_id: str) -> Any:
+        looks.append(run_id)
+        return first(run_id) if len(looks) == 1 else then(run_id)
+
+    return look
+
+
 def test_an_invocation_ends_in_time(wires: Wires, write: Write) -> None:
     # Given a slice of fifty minutes, and a Lambda of two and a half
     run = begun(wires, load={"records": 3_000, "rate": 1})

@@ -141,13 +141,33 @@ def test_many_items_come_in_one_call(table: Table) -> None:
     assert sorted(item["n"] for item in found) == [1, 2]
 
 
+def test_items_that_dynamodb_left_out_are_asked_for_again(table: Table) -> None:
+    # Given an answer that leaves a key unprocessed, as DynamoDB does when it throttles, and one that does not
+    waited: list[float] = []
+    patient = Table(table._client, "t", Clock(sleep=waited.append))
+    first = {"Responses": {"t": [dynamodb.wire({**A, "n": 1})]}, "UnprocessedKeys": {"t": {"Keys": [dynamodb.wire(B)]}}}
+    asked = {"RequestItems": {"t": {"Keys": [dynamodb.wire(B)], "ConsistentRead": True}}}
+    with Stubber(table._client) as stubber:
+        stubber.add_response("batch_get_item", first)
+        stubber.add_response("batch_get_item", {"Responses": {"t": [dynamodb.wire({**B, "n": 2})]}}, asked)
+        # When both are read / Then both are there, after a short while
+        assert patient.get_many([A, B]) == [{**A, "n": 1}, {**B, "n": 2}]
+    assert len(waited) == 1
+    assert 0 < waited[0] < 1
+
+
 def test_items_that_dynamodb_left_out_are_not_taken_for_missing(table: Table) -> None:
-    # Given an answer that leaves keys unprocessed, as DynamoDB does when it throttles
+    # Given that every answer leaves them out
+    waited: list[float] = []
+    patient = Table(table._client, "t", Clock(sleep=waited.append))
     left = {"Responses": {"t": []}, "UnprocessedKeys": {"t": {"Keys": [dynamodb.wire(A)]}}}
     with Stubber(table._client) as stubber:
-        stubber.add_response("batch_get_item", left)
+        for _ in range(4):
+            stubber.add_response("batch_get_item", left)
         with pytest.raises(Unavailable):
-            table.get_many([A])
+            patient.get_many([A])
+        stubber.assert_no_pending_responses()
+    assert len(waited) == 3
 
 
 @pytest.mark.parametrize(

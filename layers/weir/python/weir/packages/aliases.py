@@ -160,8 +160,8 @@ def move(
     """
 
     def attempt() -> tuple[list[Write], Moved] | Moved:
-        package, found, before = _read(store, name, alias, version)
-        owned(package, name, asker.principal)
+        read, found, before = _read(store, name, alias, version)
+        package = owned(read, name, asker.principal)
         _check_alias(alias)
         if before is not None and before.version == version and if_match is None and if_none_match is None:
             return Moved(before, is_new=False)
@@ -178,6 +178,8 @@ def move(
             Write(key=version_key(name, version), when="revision = :read", values={"read": there.revision}, check=True),
             audit.entry("alias.moved", asker, name, there.version, now, detail),
         ]
+        if before is None:  # of two new ones at once, the second then counts the first
+            writes.append(stored_package(package, package, now))
         return writes, Moved(alias_of(item), is_new=before is None)
 
     return store.settle(attempt)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from weir.packages import found
+from weir.packages import found, scans
 from weir.packages.committing import recover
 from weir.packages.errors import UploadNotFound
 from weir.packages.table import bytes_of
@@ -42,13 +42,7 @@ def event_of(document: Mapping[str, Any]) -> Event:
 
 
 def arrived(event: Event, deps: Deps) -> tuple[str, str] | None:
-    """Take note of an event; the bytes that are to be scanned, by package and declared SHA-256, or None.
-
-    Raises
-    ------
-    CommitUnderWay
-        Somebody is committing the upload that made the object at this moment: come again.
-    """
+    """Take note of an event; the bytes that are to be scanned, by package and declared SHA-256, or None."""
     if event.kind == DELETED:
         found.forget(deps.store, event.key, event.object_version, event.sequencer)
         return None
@@ -57,6 +51,8 @@ def arrived(event: Event, deps: Deps) -> tuple[str, str] | None:
         return named
     if deps.bucket.head(event.key, event.object_version) is not None:
         found.record(deps.store, event.key, event.object_version, event.size, event.sequencer)
+    elif named is not None and any(scans.waiting(deps.store, *named)):
+        return named  # a scan that deleted the object, and died before it could tell its files
     return None
 
 

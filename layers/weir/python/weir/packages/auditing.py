@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from weir.packages import names, semver
 from weir.packages.audit import KEPT, Entry, entry_of
+from weir.packages.errors import VersionNotFound
 from weir.packages.items import package_of
 from weir.packages.store import Store
 from weir.packages.table import package_key
@@ -42,8 +43,12 @@ def of_package(
     Raises
     ------
     PackageNotFound, NotTheOwner
+    VersionNotFound
+        ``version`` is none; an alias has no audit of its own.
     """
     package = owned(store.package(names.normalized(name)), name, caller)
+    if version is not None and not semver.is_version(version):
+        raise VersionNotFound(f"The package {name!r} has no version {version!r}.")
     order = None if version is None else semver.order(version)
     oldest = store.clock.now() - KEPT
 

@@ -211,12 +211,19 @@ def _share(upload: Upload, parts: Sequence[Part], asker: Asker, deps: Deps) -> K
         return finish(upload, stored, asker, deps)
     if stored is None:
         return _answer(Outcome(end(upload, "aborted", asker, deps)), upload, deps)
+    blob = deps.store.blob(upload.name, upload.declared.sha256)
+    if blob is not None and blob.is_going and blob.object_version == stored.object_version:
+        _reopen(upload, deps)
+        raise CommitUnderWay("The same bytes are being deleted; ask again.", retry_after=5)
     if stored.size != upload.declared.size or (stored.checksum or composite(parts)) != composite(parts):
         _reopen(upload, deps)
         told = "Either yours or those are not what was declared; the scan will tell. Try again in a minute."
         raise FileExists(f"Other bytes are stored as {upload.declared.sha256}. {told}", retry_after=60)
     clear(upload, deps)  # before the file is there: after it, nobody would look for these parts
-    return finish(upload, stored, asker, deps)
+    try:
+        return finish(upload, stored, asker, deps)
+    except (CommitUnderWay, UploadEnded):  # deleted since, as the parts are: there is nothing to come back for
+        return _answer(Outcome(end(upload, "aborted", asker, deps)), upload, deps)
 
 
 def _reopen(upload: Upload, deps: Deps) -> None:
@@ -238,6 +245,8 @@ def _reopen(upload: Upload, deps: Deps) -> None:
 def _finished(upload: Upload, stored: Stored, who: Who, deps: Deps) -> Outcome:
     try:
         finish(upload, stored, who, deps)
+    except CommitUnderWay:
+        return Outcome.UNDER_WAY
     except UploadEnded:
         return Outcome(end(upload, "aborted", who, deps))
     return Outcome.COMMITTED

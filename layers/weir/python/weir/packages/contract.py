@@ -22,6 +22,9 @@ MOST_METADATA_BYTES = 16_384
 MOST_METADATA_DEPTH = 32
 MOST_DESCRIPTION = 2_000
 MOST_GROUPS = 50
+MOST_FINDINGS_EACH = 3
+MOST_FINDINGS_TOLD = 1_000
+"""That the view of a version tells, of all its files: with the rest of it below the 6 MB that Lambda answers."""
 
 CONTENT_TYPE = r"^[A-Za-z0-9!#$&^_.+-]{1,63}/[A-Za-z0-9!#$&^_.+-]{1,63}$"
 REFERENCE = r"^[0-9A-Za-z.+%-]{1,140}$"
@@ -257,7 +260,10 @@ class FileView(_View):
     state: State
     verified_sha256: str | None
     reason: str | None
-    findings: tuple[Mapping[str, str], ...]
+    findings: tuple[Mapping[str, str], ...] = Field(
+        description=f"What the scanners saw, each with its evidence, the worst first: up to {MOST_FINDINGS_EACH}"
+    )
+    findings_count: int = Field(description="How many findings there are of the file")
     updated_at: datetime | None
 
 
@@ -349,7 +355,8 @@ def version_view(version: Version, files: Iterable[File] = ()) -> VersionView:
     """A version as answered; a file of which no upload was opened is as it was declared."""
     begun = {one.declared.path: one for one in files}
     own = {name: getattr(version, name) for name in VersionView.model_fields if name != "files"}
-    told = tuple(_file_view(one, begun.get(one.path)) for one in version.files)
+    each = min(MOST_FINDINGS_EACH, MOST_FINDINGS_TOLD // max(1, version.total))
+    told = tuple(_file_view(one, begun.get(one.path), each) for one in version.files)
     return VersionView(**own, files=told)
 
 
@@ -358,7 +365,7 @@ def found_view(found: Found) -> FoundObject:
     return FoundObject(key=found.key, object_version=found.object_version, size=found.size, found_at=found.found_at)
 
 
-def _file_view(declared: Declared, file: File | None) -> FileView:
+def _file_view(declared: Declared, file: File | None, most_findings: int) -> FileView:
     return FileView(
         path=declared.path,
         size=declared.size,
@@ -367,6 +374,7 @@ def _file_view(declared: Declared, file: File | None) -> FileView:
         state=State.INITIATED if file is None else file.state,
         verified_sha256=None if file is None else file.verified_sha256,
         reason=None if file is None else file.reason,
-        findings=() if file is None else file.findings,
+        findings=() if file is None else file.findings[:most_findings],
+        findings_count=0 if file is None else len(file.findings),
         updated_at=None if file is None else file.updated_at,
     )

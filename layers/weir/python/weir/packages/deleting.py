@@ -2,7 +2,8 @@
 
 First it is REJECTED, which nobody is served or shown, and a mark is set that it is being deleted. Then its uploads are
 ended, and its files go one by one: the file lets go of its bytes, the object goes if no other file has them, the row of
-the file goes last. Each step can be taken again, so whoever finds the mark goes on: the same request, or the sweep.
+the file goes last. While an object goes, the row of its bytes tells so, and no file can come to have them. Each step
+can be taken again, so whoever finds the mark goes on: the same request, or the sweep.
 """
 
 from collections.abc import Iterator
@@ -10,9 +11,11 @@ from dataclasses import replace
 
 from weir.packages import aliases, audit, committing, ending, scans
 from weir.packages.audit import Asker
+from weir.packages.bucket import Stored
 from weir.packages.committing import Outcome
-from weir.packages.errors import CommitUnderWay, UploadEnded, VersionNotFound
+from weir.packages.errors import CommitUnderWay, VersionNotFound
 from weir.packages.finding import owned_version
+from weir.packages.items import blob_item
 from weir.packages.models import Blob, File, Package, State, Upload, Version
 from weir.packages.shapes import SHAPES
 from weir.packages.store import Store, stored_file, stored_package, stored_version
@@ -118,7 +121,11 @@ def _remove(file: File, deps: Deps) -> None:
         _end(upload, deps)
     left = _let_go(file, deps.store)
     if left is not None and left.object_version is not None:
-        _remove_object(left.name, left.declared.sha256, left.key, left.object_version, deps)
+        stored = Stored(left.key, left.object_version, left.declared.size, checksum=None, upload_id=None)
+        _remove_object(stored, left, deps)
+    blob = deps.store.blob(file.name, file.declared.sha256)
+    if blob is not None and blob.is_going:  # whoever removed the object has died before it was told
+        _remove_going(blob, deps)
     deps.store.table.delete(file_key(file.name, file.version, file.declared.path))
 
 
@@ -126,19 +133,20 @@ def _end(upload: Upload, deps: Deps) -> None:
     """End an upload, and remove the object that it made if that became no file. Its row ends by itself."""
     if upload.state in ending.ENDED:
         return
-    try:
-        if committing.recover(upload.upload_id, deps) is Outcome.UNDER_WAY:
-            raise CommitUnderWay("A file of the version is being committed; delete it again then.", retry_after=60)
-    except UploadEnded:
-        _remove_made(upload, deps)  # the object is there, and the version that it was for is not
+    # What it made goes before it ends: after that, nobody who goes on would look for it. What is made can't be again.
+    if not _remove_made(upload, deps) and committing.recover(upload.upload_id, deps) is Outcome.UNDER_WAY:
+        raise CommitUnderWay("A file of the version is being committed; delete it again then.", retry_after=60)
     ending.end(upload, "aborted", "system", deps)
     _remove_made(upload, deps)
 
 
-def _remove_made(upload: Upload, deps: Deps) -> None:
+def _remove_made(upload: Upload, deps: Deps) -> bool:
+    """Remove the object that an upload made; whether there was one. Its version is REJECTED: no file can come of it."""
     stored = deps.bucket.head(upload.key)
-    if ending.is_of(stored, upload):
-        _remove_object(upload.name, upload.declared.sha256, stored.key, stored.object_version, deps)
+    if not ending.is_of(stored, upload):
+        return False
+    _remove_object(stored, upload, deps)
+    return True
 
 
 def _let_go(file: File, store: Store) -> File | None:
@@ -160,22 +168,37 @@ def _let_go(file: File, store: Store) -> File | None:
 
 
 def _one_less(blob: Blob) -> Write:
-    """One file less of these bytes; after the last one nothing tells of them."""
-    key = blob_key(blob.name, blob.sha256)
-    when = "#references = :read AND object_version = :object"
-    values = {"read": blob.references, "object": blob.object_version}
-    names = {"references": "references"}
-    if blob.references <= 1:
-        return Write(key=key, when=when, values=values, names=names)
-    less = "SET #references = #references - :one"
-    return Write(key=key, changes=less, when=when, values={**values, "one": 1}, names=names)
+    """One file less of these bytes; after the last one they are going."""
+    return Write(
+        key=blob_key(blob.name, blob.sha256),
+        changes="SET #references = #references - :one",
+        when="#references = :read AND object_version = :object",
+        values={"read": blob.references, "object": blob.object_version, "one": 1},
+        names={"references": "references"},
+    )
 
 
-def _remove_object(name: str, sha256: str, key: str, object_version: str, deps: Deps) -> None:
-    """Delete an object that no file has."""
+def _remove_object(stored: Stored, of: File | Upload, deps: Deps) -> None:
+    """Delete an object if no file has it. Before that, and until it is gone, its bytes are told of as going."""
+    name, sha256 = of.name, of.declared.sha256
     blob = deps.store.blob(name, sha256)
-    if blob is None or blob.object_version != object_version:
-        deps.bucket.delete(key, object_version)
+    if blob is None:
+        blob = Blob(name, sha256, stored.size, stored.key, stored.object_version, verified=False, references=0)
+        if not deps.store.table.put_new(blob_item(blob)):
+            _remove_object(stored, of, deps)
+            return
+    if blob.object_version != stored.object_version:
+        deps.bucket.delete(stored.key, stored.object_version)
+    elif blob.is_going:
+        _remove_going(blob, deps)
+
+
+def _remove_going(blob: Blob, deps: Deps) -> None:
+    """Delete the object of bytes that are going, and then what tells of it."""
+    deps.bucket.delete(blob.key, blob.object_version)
+    when, names = "#references = :none AND object_version = :object", {"references": "references"}
+    values = {"none": 0, "object": blob.object_version}
+    deps.store.table.delete(blob_key(blob.name, blob.sha256), when, values, names)
 
 
 def _forget(name: str, version: str, store: Store) -> None:

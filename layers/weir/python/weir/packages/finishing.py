@@ -12,7 +12,7 @@ from weir.packages import audit, models
 from weir.packages.aliases import latest_after
 from weir.packages.audit import Asker
 from weir.packages.bucket import Stored
-from weir.packages.errors import UploadEnded
+from weir.packages.errors import CommitUnderWay, UploadEnded
 from weir.packages.items import blob_item
 from weir.packages.judging import Verdict, judge_file
 from weir.packages.models import Blob, File, Package, State, Upload, UploadState, Version
@@ -41,7 +41,9 @@ def finish(upload: Upload, stored: Stored, who: Who, deps: Deps) -> Kept:
     Raises
     ------
     UploadEnded
-        The upload was aborted, or its version or file is no longer there for it.
+        The upload was aborted, or its version or file, or the object itself, is no longer there for it.
+    CommitUnderWay
+        The object is being deleted, with the last file that had it.
     """
 
     def attempt() -> tuple[list[Write], Kept] | Kept:
@@ -60,7 +62,8 @@ def finish(upload: Upload, stored: Stored, who: Who, deps: Deps) -> Kept:
         ):
             raise UploadEnded("The upload was ended; open another.")
         blob = deps.store.blob(upload.name, upload.declared.sha256)
-        writes, kept = keeping(package, version, version, file, file, blob, stored, now)
+        kept_as = _to_keep(blob, stored, deps)
+        writes, kept = keeping(package, version, version, file, file, blob, kept_as, now)
         committed = stored_upload(current, replace(current, state=UploadState.COMMITTED, lease_until=None))
         told = audit.entry("upload.committed", who, upload.name, upload.version, now, upload_detail(upload))
         return [committed, told, *writes], kept
@@ -81,11 +84,10 @@ def keeping(
     """The writes that make an object a file, and what they come to.
 
     ``before`` and ``file_before`` are what is stored, ``after`` and ``file_after`` what else is to change of them.
-    What is told of the bytes (``blob``) holds where they are verified, whatever object was found.
+    What is told of the bytes (``blob``) holds where it is of this very object.
     """
-    known = blob if blob is not None and (blob.verified or blob.object_version == stored.object_version) else None
-    object_version = known.object_version if known else stored.object_version
-    file = replace(file_after, state=State.SCANNING, key=stored.key, object_version=object_version)
+    known = blob if blob is not None and blob.object_version == stored.object_version else None
+    file = replace(file_after, state=State.SCANNING, key=stored.key, object_version=stored.object_version)
     version = models.committed(after)
     writes = [_one_more(known) if known else _first(file, blob, stored)]
     if known is not None and known.verified:
@@ -113,12 +115,31 @@ def upload_detail(upload: Upload) -> dict[str, str]:
     }
 
 
+def _to_keep(blob: Blob | None, found: Stored, deps: Deps) -> Stored:
+    """The object that a file is to have: the verified one of the same bytes while it is there, else what was found.
+
+    What was found may be gone since, with the last file that had it. A deletion tells of the object until it is gone,
+    so that one that nobody tells of is looked for after that was read. CommitUnderWay, UploadEnded.
+    """
+    if blob is not None and blob.object_version == found.object_version:
+        if blob.is_going:
+            raise CommitUnderWay("The same bytes are being deleted; ask again.", retry_after=5)
+        return found
+    if blob is not None and blob.verified and not blob.is_going:
+        verified = deps.bucket.head(blob.key, blob.object_version)
+        if verified is not None:
+            return verified
+    if deps.bucket.head(found.key, found.object_version) is None:
+        raise UploadEnded("The bytes were deleted meanwhile; open another upload.")
+    return found
+
+
 def _one_more(blob: Blob) -> Write:
-    """One more file of the same bytes, unless the scan has come to a result since they were read."""
+    """One more file of the same bytes, unless they were scanned, or their last file has gone, since they were read."""
     return Write(
         key=blob_key(blob.name, blob.sha256),
         changes="SET #references = #references + :one",
-        when="object_version = :object AND verified = :verified",
+        when="object_version = :object AND verified = :verified AND #references >= :one",
         values={"one": 1, "object": blob.object_version, "verified": blob.verified},
         names={"references": "references"},
     )

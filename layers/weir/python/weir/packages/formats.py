@@ -62,7 +62,10 @@ _SIGNATURES: tuple[tuple[int, bytes, Unscanned], ...] = (
     (257, b"ustar", _packed("tar")),
 )
 
+KERAS = "an archive of Keras may hold layers with code; there is no scanner for it"
+
 _BY_NAME: dict[str, Unscanned] = {
+    ".keras": _unknown("keras", KERAS),
     ".onnx": _unknown("onnx", "ONNX holds a graph of operators, custom ones perhaps; there is no scanner for it"),
     ".pb": _unknown("tensorflow", "a TensorFlow graph may read and write files; there is no scanner for it"),
     ".msgpack": _quiet("msgpack", "MessagePack holds values"),

@@ -21,7 +21,6 @@ from weir.packages.errors import (
     NotAvailable,
     NotTheOwner,
     PackageNotFound,
-    UploadEnded,
     UploadNotFound,
     VersionNotFound,
 )
@@ -34,7 +33,7 @@ from weir.packages.store import stored_version
 from weir.packages.trust_errors import CopyWrong, ImportEnded, ImportRefused
 from weir.packages.wiring import Deps
 from weir.runtime.clock import rfc3339
-from weir.runtime.dynamodb import Write
+from weir.runtime.dynamodb import Contended, Write
 from weir.runtime.errors import FieldError
 from weir.runtime.field_errors import invalid
 
@@ -137,7 +136,8 @@ def copy(import_id: str, number: int, deps: Deps, hub: Hub, until: Until) -> dic
             return {"done": False, "next_part": file.next_part}
         _commit(upload, found, deps)
     except UploadGone as gone:
-        raise UploadEnded(f"The upload of {file.path!r} was ended.") from gone
+        # Somebody else has committed or ended it: another import of the same files, say. The next call looks anew.
+        raise Contended(f"The upload of {file.path!r} was ended.", retry_after=5) from gone
     imports.progressed(file, replace(file, done=True))
     return {"done": True, "next_part": file.next_part}
 

@@ -157,7 +157,7 @@ class Blob:
     """The one object of some bytes in a package, which any number of its files share.
 
     ``verified`` once Weir has hashed and scanned it itself; ``references`` counts the files that name it. ``content``
-    is the format that it was found to be of.
+    is the format that it was found to be of. While the object is being deleted, it is told of without references.
     """
 
     name: str
@@ -169,6 +169,11 @@ class Blob:
     references: int
     findings: tuple[Mapping[str, str], ...] = ()
     content: str = ""
+
+    @property
+    def is_going(self) -> bool:
+        """Whether no file names it any more, so that its object is being deleted, and no file may come to name it."""
+        return self.references == 0
 
 
 # What happens to a version

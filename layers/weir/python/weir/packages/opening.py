@@ -88,7 +88,7 @@ def open_upload(name: str, version: str, asked: Asked, asker: Asker, deps: Deps)
         if place.file is not None and (place.upload is not None or place.file.state in _HERE):
             return Opened(place.file, place.upload)
         blob = deps.store.blob(place.version.name, place.declared.sha256)
-        if blob is not None and blob.verified:
+        if blob is not None and _is_here(blob, deps):
             return _taken_over(place, blob, asker, deps)
         if not made:
             made.append(_begun(place, asker, deps))
@@ -185,6 +185,11 @@ def _place(name: str, version: str, asked: Asked, asker: Asker, deps: Deps) -> _
     if recover(upload.upload_id, deps, asker) is Outcome.UNDER_WAY:
         raise CommitUnderWay("This file's upload is being committed; ask again.", retry_after=5)
     return _place(name, version, asked, asker, deps)
+
+
+def _is_here(blob: Blob, deps: Deps) -> bool:
+    """Whether bytes are verified, and can be had: neither is their object being deleted, nor lost."""
+    return blob.verified and not blob.is_going and deps.bucket.head(blob.key, blob.object_version) is not None
 
 
 def _taken_over(place: _Place, blob: Blob, asker: Asker, deps: Deps) -> tuple[list[Write], Opened]:

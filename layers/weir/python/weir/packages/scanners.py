@@ -71,6 +71,12 @@ def misnamed(path: str, content: str) -> Finding | None:
     return finding(MISNAMED, f"{path!r} {told}")
 
 
+def unscanned(path: str) -> Finding | None:
+    """That there is no scanner for what a name says a file is, such as source code; None where it says nothing."""
+    kind = formats.by_name(path)
+    return finding(kind.rule, f"{path!r}: {kind.evidence}") if kind is not None and kind.rule == "no-scanner" else None
+
+
 def _empty(path: str) -> ScanResult:
     wrong_name = misnamed(path, "empty")
     return replace(judged("empty", [wrong_name] if wrong_name else []), content="empty")
@@ -89,6 +95,8 @@ def _by_format(told: str | Unscanned, window: Window) -> tuple[str, list[Finding
             return "torch-legacy" if torch else "pickle", scan_pickle.scan(View(window), steps)
         case "zip":
             found, names = scan_zip.scan(window, partial(_member, steps))
+            if {"config.json", "metadata.json"} <= set(names):
+                found = [*found, finding("no-scanner", formats.KERAS)]
             return _archive(names), found
         case Unscanned():
             seen = scan_pickle.probe(View(window), steps)

@@ -5,11 +5,12 @@ passes through a function of bounded memory. The state of the hash is kept, and 
 verdict is written down before it takes effect, and each effect can be repeated: whoever comes next goes on from there.
 
 Bytes that are not what was declared, or not safe, are deleted, so that the right ones can be uploaded; what stays of
-them are their digest and what was found.
+them are their digest and what was found. Bytes that only took too long are quarantined, and stay.
 """
 
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from itertools import islice
@@ -18,6 +19,7 @@ from weir.packages import audit, scans
 from weir.packages.aliases import latest_after
 from weir.packages.bucket import ObjectMissing, PackagesBucket
 from weir.packages.findings import judged
+from weir.packages.formats import promised
 from weir.packages.hashing import Sha256
 from weir.packages.judging import Verdict, judge_file
 from weir.packages.models import Blob, State
@@ -28,6 +30,7 @@ from weir.packages.store import stored_file, stored_version
 from weir.packages.table import blob_key
 from weir.packages.wiring import Deps
 from weir.runtime.dynamodb import Write
+from weir.runtime.errors import WeirError
 
 CHUNK = 8 * 1024 * 1024
 AHEAD = 4
@@ -36,6 +39,9 @@ AHEAD = 4
 SAVE_SECONDS = 60.0
 SCAN_SECONDS = 300.0
 """What must be left of an invocation for the scanners to begin in it."""
+
+LOST = Verdict("", "its bytes were deleted: they were not what was declared, or not safe", "", ())
+"""Of the bytes of a file that no row tells of any more."""
 
 _UNREAD = "could not be read within the time of one invocation"
 
@@ -72,11 +78,19 @@ def scan(name: str, sha256: str, deps: Deps, until: float) -> Scanned:
     """
     blob = deps.store.blob(name, sha256)
     if blob is None:
-        lost = Verdict(sha256, "its bytes were deleted: they were not what was declared, or not safe", "", ())
-        return Scanned(Progress.DONE, _settle_files(name, sha256, None, lost, deps))
+        return Scanned(Progress.DONE, _settle_files(name, sha256, None, LOST, deps))
     held = scans.take(deps.store, blob)
     if held is None:
         return Scanned(Progress.HELD)
+    try:
+        return _scanned(held, blob, deps, until)
+    except WeirError:
+        with suppress(WeirError):  # the lease ends by itself, only later
+            scans.release(deps.store, held)
+        raise
+
+
+def _scanned(held: Scan, blob: Blob, deps: Deps, until: float) -> Scanned:
     judged_scan = held if held.verdict else _judge(held, blob, deps, until)
     if judged_scan is None:
         return Scanned(Progress.AGAIN)
@@ -147,11 +161,14 @@ def _verdict(digest: str, held: Scan, blob: Blob, deps: Deps, until: float) -> V
         return Verdict(digest, f"its bytes have the SHA-256 {digest}, not {blob.sha256} as declared", "", ())
     if until - deps.clock.monotonic() < SCAN_SECONDS and held.state and held.hashed > CHUNK:
         return None
-    path = next((path for _, _, path in scans.waiting(deps.store, blob.name, blob.sha256)), blob.key)
+    # What a name says of a file is judged for each file; a pickle of the oldest protocols is known by its name alone.
+    paths = (path for _, _, path in scans.waiting(deps.store, blob.name, blob.sha256))
+    path = next((path for path in paths if "pickle" in promised(path)), "")
     try:
         result = look_into(_Bytes(deps, blob, until), path)
     except OutOfTime:
-        return Verdict(digest, _UNREAD, "unknown", ({"rule": "took-too-long", "evidence": _UNREAD},))
+        found = ({"rule": "took-too-long", "evidence": _UNREAD},)
+        return Verdict(digest, _UNREAD, "unknown", found, spares=True)
     of_bytes = judged(result.format, [one for one in result.findings if one.rule != MISNAMED])
     findings = tuple(asdict(one) for one in of_bytes.findings)
     if of_bytes.verdict != "dangerous":
@@ -191,7 +208,7 @@ def _settle(judged_scan: Scan, blob: Blob, deps: Deps) -> int:
             when="object_version = :object",
             values={**mine, "yes": True, "findings": list(verdict.findings), "content": verdict.content},
         )
-    else:
+    elif not verdict.spares:
         # The object first: while its row is there, nobody takes it for bytes that no row knows.
         deps.bucket.delete(blob.key, blob.object_version)
         deps.store.table.delete(key, when="object_version = :object", values=mine)
@@ -208,7 +225,8 @@ def _settle_file(
 ) -> bool:
     """Give a file that waits its state; whether that is QUARANTINED.
 
-    ``object_version`` is the object that the verdict is of; None is for whatever is no longer there.
+    ``object_version`` is the object that the verdict is of. A file that waits for another one is left to that one's
+    scan, while there is a row of it; without one its bytes are lost.
     """
     sha256, version, path = waiting
     done = scans.waits_no_more(name, sha256, version, path)
@@ -218,10 +236,14 @@ def _settle_file(
         package, of = deps.store.package_and_version(name, version)
         if file is None or of is None or package is None or file.state is not State.SCANNING:
             return [done], False  # it is gone, or was settled before
-        if object_version not in {None, file.object_version}:
-            return False  # it waits for the object that came after this one
+        its_own = verdict
+        if file.object_version != object_version:
+            blob = deps.store.blob(name, sha256)  # read after the file, whose row came with it
+            if blob is not None and blob.object_version == file.object_version:
+                return False
+            its_own = LOST
         now = deps.clock.now()
-        after, settled, told = judge_file(file, of, verdict)
+        after, settled, told = judge_file(file, of, its_own)
         writes = [
             done,
             stored_file(file, after, now),

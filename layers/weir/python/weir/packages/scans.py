@@ -62,6 +62,13 @@ def save(store: Store, scan: Scan, *, release: bool = False) -> bool:
     return store.table.put(item, when="holder = :mine", values={"mine": scan.holder}).done
 
 
+def release(store: Store, scan: Scan) -> None:
+    """Let another go on with a scan, from where it was last saved, if this process still holds it."""
+    now = rfc3339(store.clock.now())
+    key = scan_key(scan.name, scan.sha256)
+    store.table.update(key, "SET lease_until = :now", when="holder = :mine", values={"now": now, "mine": scan.holder})
+
+
 def leased_until(store: Store, name: str, sha256: str) -> datetime | None:
     """Until when somebody is at the scan of some bytes; None where nobody has begun it."""
     item = store.table.get(scan_key(name, sha256))
@@ -117,6 +124,7 @@ def _item(scan: Scan, store: Store) -> Item:
             "sha256": verdict.sha256,
             "reason": verdict.reason,
             "content": verdict.content,
+            "spares": verdict.spares,
             "findings": [dict(one) for one in verdict.findings],
         },
     }
@@ -132,6 +140,5 @@ def _scan_of(item: Mapping[str, Any]) -> Scan:
         holder=current["holder"],
         hashed=current["hashed"],
         state=current["state"],
-        verdict=told
-        and Verdict(told["sha256"], told["reason"], told["content"], tuple(dict(one) for one in told["findings"])),
+        verdict=told and Verdict(**{**told, "findings": tuple(dict(one) for one in told["findings"])}),
     )

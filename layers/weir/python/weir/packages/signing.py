@@ -184,7 +184,7 @@ def sign(name: str, version: str, envelope: Envelope, asker: Asker, store: Store
     def attempt() -> tuple[list[Write], Signature] | Signature:
         _, found = owned_version(name, version, asker.principal, store)
         check_subjects(subjects, found, list(store.files(found.name, found.version)))
-        keys = verified(envelope, _registered([key_id for key_id, _ in envelope.signatures], store.table))
+        keys = verified(envelope, registered([key_id for key_id, _ in envelope.signatures], store.table))
         now = _as_read_back(clock.now())
         made = Signature(envelope, keys, keys, now, asker.principal.sub)
         digest = hashlib.sha256(envelope.payload).hexdigest()
@@ -215,7 +215,7 @@ def signature(name: str, version: str, caller: Principal, store: Store) -> Signa
     return Signature(
         Envelope(told["payload"], tuple((one["keyid"], one["sig"]) for one in told["signatures"])),
         keys,
-        tuple(one.key_id for one in _registered(keys, store.table)),
+        tuple(one.key_id for one in registered(keys, store.table)),
         parse_rfc3339(told["signed_at"]),
         told["signed_by"],
     )
@@ -322,7 +322,8 @@ def _as_read_back(moment: datetime) -> datetime:
     return parse_rfc3339(rfc3339(moment))
 
 
-def _registered(key_ids: Sequence[str], table: Table) -> list[PublicKey]:
+def registered(key_ids: Sequence[str], table: Table) -> list[PublicKey]:
+    """Those of some keys that are registered still."""
     wanted = [signer_key(one) for one in dict.fromkeys(key_ids)]
     found = sorted(table.get_many(wanted), key=lambda item: str(item["pk"])) if wanted else []
     return [_key_of(item) for item in found]

@@ -16,7 +16,9 @@ from weir.packages.errors import VersionNotFound
 from weir.packages.file_formats import format_of
 from weir.packages.finding import owned_version
 from weir.packages.models import Declared, File, State, Version
+from weir.packages.signing import registered
 from weir.packages.store import Store, stored_version
+from weir.packages.table import signer_key
 from weir.runtime.clock import Clock, rfc3339
 from weir.runtime.dynamodb import Write
 from weir.runtime.errors import FieldError, Invalid
@@ -31,11 +33,13 @@ _MOST_NAMED = 5
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What rules are judged by. ``files`` are those of which an upload was opened, by path; ``groups`` the caller's."""
+    """What rules are judged by. ``files`` are those of which an upload was opened, by path; ``groups`` the caller's;
+    ``trusted`` are the keys that have signed the version and are registered still."""
 
     version: Version
     files: Mapping[str, File]
     groups: frozenset[str]
+    trusted: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +87,8 @@ def validate(
         if found.state is State.REJECTED:
             raise VersionNotFound(f"The version {found.version} of {found.name!r} was deleted.")
         files = {file.declared.path: file for file in store.files(found.name, found.version)}
-        report = judged(asked, Facts(found, files, asker.principal.groups))
+        trusted = _trusted(asked, found, store)
+        report = judged(asked, Facts(found, files, asker.principal.groups, trusted))
         now = clock.now()
         document = {
             "verdict": report.verdict,
@@ -94,9 +99,18 @@ def validate(
         failed = [one.rule for one in report.outcomes if one.verdict == "failed"]
         detail = {"verdict": report.verdict, "rules": str(len(asked)), "failed": " ".join(failed)}
         told = audit.entry("version.validated", asker, found.name, found.version, now, detail)
-        return [stored_version(found, replace(found, validation=document), now), told], document
+        still = [Write(key=signer_key(one), when="attribute_exists(pk)", check=True) for one in sorted(trusted)]
+        return [stored_version(found, replace(found, validation=document), now), told, *still], document
 
     return store.settle(attempt)
+
+
+def _trusted(asked: Iterable[rules.AnyRule], version: Version, store: Store) -> frozenset[str]:
+    """The keys that have signed a version and are registered at this moment, where a rule asks for them."""
+    if not any(isinstance(one, rules.Signed) for one in asked):
+        return frozenset()
+    keys = (version.signature or {}).get("keys") or ()
+    return frozenset(one.key_id for one in registered(tuple(keys), store.table))
 
 
 def judged(asked: Iterable[rules.AnyRule], facts: Facts) -> Report:
@@ -166,7 +180,13 @@ def _paths(rule: rules.Paths, facts: Facts) -> str:
     files = _declared(rule.where, facts)
     if rule.allow:
         _none([f"{one.path} matches nothing allowed" for one in files if not _matches(one.path, rule.allow)])
-    _none([f"{one.path} matches what is denied" for one in files if _matches(one.path, rule.deny)])
+    _none(
+        [
+            f"{one.path} matches what is denied"
+            for one in files
+            if any(_matches(path, rule.deny) for path in (one.path, one.path.lower()))
+        ]
+    )
     return f"{len(files)} paths are as asked"
 
 
@@ -227,10 +247,9 @@ def _groups(rule: rules.Groups, facts: Facts) -> str:
 
 
 def _signed(_: rules.Signed, facts: Facts) -> str:
-    keys = (facts.version.signature or {}).get("keys")
-    if not keys:
-        raise _Fails("no signature by a registered key")
-    return f"signed by {', '.join(map(str, keys))}"
+    if not facts.trusted:
+        raise _Fails("no signature by a key that is registered now")
+    return f"signed by {', '.join(sorted(facts.trusted))}"
 
 
 _JUDGES: Mapping[type, Callable[[Any, Facts], str]] = {

@@ -15,7 +15,7 @@ from weir.runs.source import Generated, Inline, Lines, Source
 from weir.runs.starting import RunClosed
 from weir.runs.table import RunNotFound
 from weir.runs.wiring import Wiring
-from weir.runs.writer import SliceWriter, pace_of
+from weir.runs.writer import SliceWriter, StreamGone, pace_of
 from weir.runtime import aws
 from weir.runtime.errors import Conflict
 from weir.streams.errors import StreamNotFound
@@ -54,10 +54,8 @@ def write_slice(run_id: str, index: int, seconds_left: float, wires: Wiring) -> 
     )
     try:
         done = writer.write(wires.clock.monotonic() + seconds_left - SPARE_SECONDS)
-    except StreamNotFound:
-        if not _is_new(run, wires):
-            raise
-        return dict(LATER)
+    except (StreamNotFound, StreamGone):
+        return _without_stream(run, wires)
     return {"done": done, "wait": 0}
 
 
@@ -88,10 +86,19 @@ def read_shards(run_id: str, index: int, seconds_left: float, wires: Wiring) -> 
     try:
         outcome = reading.read(wires.clock.monotonic() + seconds_left - SPARE_SECONDS)
     except StreamNotFound:
-        if not _is_new(run, wires):
-            raise
-        return dict(LATER)
+        return _without_stream(run, wires)
     return {"done": outcome.done, "wait": outcome.wait_seconds}
+
+
+def _without_stream(run: Run, wires: Wiring) -> dict[str, Any]:
+    """What to answer in the place of the error at hand: nothing is left to do of a run that was stopped meanwhile, for
+    Lambda goes on when its execution has ended, and such an end is no failure of the function."""
+    now = wires.table.head(run.run_id)
+    if now is None or now.status is Status.CLOSED or now.failure is not None:
+        return {"done": True, "wait": 0}
+    if not _is_new(run, wires):
+        raise
+    return dict(LATER)
 
 
 def _is_new(run: Run, wires: Wiring) -> bool:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from weir.runtime import aws
-from weir.runtime.clock import Clock
+from weir.runtime.clock import SYSTEM, Clock
 from weir.runtime.errors import Unavailable
 
 Item = dict[str, Any]
@@ -53,8 +53,8 @@ class Outcome:
 class Table:
     """A DynamoDB table. ``client`` is botocore's; all reads by key are strongly consistent."""
 
-    def __init__(self, client: Any, name: str) -> None:
-        self._client, self._name = client, name
+    def __init__(self, client: Any, name: str, clock: Clock = SYSTEM) -> None:
+        self._client, self._name, self._clock = client, name, clock
 
     def get(self, key: Mapping[str, str]) -> Item | None:
         """The item of a primary key."""
@@ -63,13 +63,22 @@ class Table:
         return plain(answer["Item"]) if "Item" in answer else None
 
     def get_many(self, keys: Sequence[Mapping[str, str]]) -> list[Item]:
-        """The items of up to 100 primary keys that there are, in one call; in no order."""
-        wanted = {self._name: {"Keys": [wire(key) for key in keys], "ConsistentRead": True}}
-        with _told("reading items"):
-            answer = self._client.batch_get_item(RequestItems=wanted)
-        if answer.get("UnprocessedKeys"):
-            raise Unavailable("DynamoDB is busy; try again shortly.", retry_after=1)
-        return [plain(item) for item in answer["Responses"].get(self._name, [])]
+        """The items of up to 100 primary keys that there are, in one call; in no order.
+
+        What DynamoDB leaves out, for it throttles or the answer is long, is asked for again; Unavailable where the
+        fourth answer still leaves some out.
+        """
+        left, found = [wire(key) for key in keys], []
+        for tried in range(_TRIES):
+            if tried:
+                self._clock.sleep(random.uniform(0.05, 0.15))
+            with _told("reading items"):
+                answer = self._client.batch_get_item(RequestItems={self._name: {"Keys": left, "ConsistentRead": True}})
+            found += [plain(item) for item in answer["Responses"].get(self._name, [])]
+            left = answer.get("UnprocessedKeys", {}).get(self._name, {}).get("Keys", [])
+            if not left:
+                return found
+        raise Unavailable("DynamoDB is busy; try again shortly.", retry_after=1)
 
     def put_new(self, item: Mapping[str, Any]) -> bool:
         """Store an item unless one of its key is there."""
