@@ -175,7 +175,8 @@ def test_urls_that_expire_are_asked_for_again_together(registry: Registry, tmp_p
     # When it is pushed / Then all that are left are asked for once more, at once
     code, told = packages(registry, "push", big, *NAMED, "--jobs", "2")
     assert code == exits.PASSED, told
-    assert registry.batches == [12, 10]
+    # (the part that the other worker was sending when they expired is among them, or has arrived)
+    assert registry.batches in ([12, 10], [12, 11])
     assert stored(registry, "big.bin") == hashlib.sha256(big.read_bytes()).hexdigest()
 
 
