@@ -8,11 +8,11 @@ from urllib.parse import quote
 
 import typer
 from rich.console import Console
-from rich.text import Text
 
 from client import exits, tables
 from client.api import Api, ApiError, Unreachable
 from client.here import KEY_VARIABLE, AsJson, group, here, sign
+from client.plain import Text, plain
 from client.signing import NotLoggedIn, SessionSigner
 
 __all__ = ["KEY_VARIABLE", "add_commands", "keys_group", "sign"]
@@ -140,5 +140,5 @@ def _session(api: Api) -> SessionSigner:
 
 def _show_secret(key: Mapping[str, Any], console: Console) -> None:
     told = f"Key {key['key_id']} ({key['name']}). This is its secret; nobody can show it again:"
-    print(told, file=sys.stderr)
+    print(plain(told), file=sys.stderr)
     console.print(Text(key["secret"]), soft_wrap=True)

@@ -277,7 +277,8 @@ class Api:
     def _wait(self, attempt: int, answer: httpx.Response | None) -> None:
         named = answer.headers.get("Retry-After", "") if answer is not None else ""
         backoff = _FIRST_BACKOFF_SECONDS * 2**attempt * self._jitter()
-        self.sleep(min(float(named) if named.isdigit() else backoff, _LONGEST_WAIT_SECONDS))
+        told = named.isascii() and named.isdigit()
+        self.sleep(min(float(named) if told else backoff, _LONGEST_WAIT_SECONDS))
 
 
 def _worth_asking_again(answer: httpx.Response) -> bool:

@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from client.api import Api
+from client.plain import print_json
 from client.sessions import session_file
 from client.signing import KeySigner, SessionSigner
 from client.target import STACK_FILE, Target, find_target
@@ -57,7 +58,7 @@ class Here:
     def show(self, found: Any, draw: Callable[[Any, Console], None], *, json: bool) -> None:
         """As JSON where that is asked for, else for people."""
         if json:
-            self.console.print_json(data=found)
+            print_json(found, self.console)
         else:
             draw(found, self.console)
 

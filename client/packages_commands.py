@@ -7,12 +7,11 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.text import Text
 
 from client import exits, packages_view
 from client.here import AsJson, Here, group, here
 from client.packages_api import Registry
-from client.packages_card import CardUnusable, read_card, spec_of
+from client.packages_card import CardUnusable, Unnamed, read_card, spec_of
 from client.packages_crew import JOBS, Crew
 from client.packages_hash import Changed
 from client.packages_paths import Folder, PathRefused, local_files
@@ -20,6 +19,7 @@ from client.packages_pull import Mismatch, NotServed, pull, wanted_files
 from client.packages_push import push, wait_until_settled
 from client.packages_storage import StorageRefused
 from client.packages_verify import compare
+from client.plain import Text, print_json
 from client.watching import Left
 
 __all__ = ["TOLD", "packages"]
@@ -54,7 +54,10 @@ def push_command(
 ) -> int:
     """Push files as a version. The same command goes on with a push that was broken off."""
     options = {"name": name, "version": version, "description": description, "sensitivity": sensitivity}
-    spec = spec_of(read_card(card, path), metadata or (), **options, allowed_groups=groups, tags=tags)
+    try:
+        spec = spec_of(read_card(card, path), metadata or (), **options, allowed_groups=groups, tags=tags)
+    except Unnamed as error:
+        raise typer.BadParameter(str(error)) from error
     files = local_files(path, follow=follow_links)
     at = here(context)
     registry = Registry(at.api)
@@ -113,11 +116,11 @@ def verify_command(
     if json:
         files = [{"path": one.path, "verdict": one.verdict, "detail": one.detail} for one in compared]
         about = {"name": found["name"], "version": found["version"], "state": found["state"]}
-        at.console.print_json(data={**about, "same": same, "files": files, "signature": signature})
+        print_json({**about, "same": same, "files": files, "signature": signature}, at.console)
     else:
-        packages_view.show_compared(compared, at.console)
+        packages_view.show_compared(compared, found, at.console)
         packages_view.show_signature(signature, at.console)
-    return exits.PASSED if same else exits.FAILED
+    return exits.PASSED if same and found["state"] == "AVAILABLE" else exits.FAILED
 
 
 @packages.command("list")

@@ -63,6 +63,7 @@ def push(registry: Registry, crew: Crew, spec: Mapping[str, Any], files: Sequenc
     """
     crew.told.begin("Hashing", sum(one.place.stat().st_size for one in files))
     read = [Pushed(one, hash_file(one.place, crew.moved)) for one in files]
+    crew.told.begin("Registering", 0)
     version = registry.register({**spec, "files": [one.declared for one in read]})
     states = {one["path"]: one.get("state") for one in version.get("files") or ()}
     left = [one for one in read if states.get(one.local.path) not in _ARRIVED]
@@ -182,9 +183,9 @@ class _Upload:
         return part_range(self._file.hashed.size, self._part_size, number)
 
     def _move(self, count: int) -> None:
+        self._crew.moved(count)  # first: where it breaks off, it has told nobody
         with self._lock:
             self._moved += count
-        self._crew.moved(count)
 
     def _anew(self, error: Exception) -> _Anew:
         self._move(-self._moved)

@@ -265,8 +265,8 @@ def _taken_back(moved: Moved) -> Iterator[Moved]:
 
     def counted(number: int) -> None:
         nonlocal count
+        moved(number)  # first: where it breaks off, it has told nobody
         count += number
-        moved(number)
 
     try:
         yield counted
@@ -297,5 +297,5 @@ def _judge(answer: http.client.HTTPResponse, body: bytes, wanted: int) -> None:
         raise Gone(words)
     if status >= 500 or status in {408, 429} or name in _AGAIN:
         after = answer.headers.get("Retry-After") or ""
-        raise Troubled(words, float(after) if after.isdigit() else 0.0)
+        raise Troubled(words, float(after) if after.isascii() and after.isdigit() else 0.0)
     raise StorageRefused(words)

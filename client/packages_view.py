@@ -16,10 +16,10 @@ from rich.progress import (
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
-from rich.table import Table
-from rich.text import Text
 
 from client.packages_verify import Compared
+from client.plain import Text
+from client.tables import put, table_of
 
 __all__ = [
     "Bars",
@@ -54,6 +54,7 @@ class Bars:
         columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
         self._progress = Progress(TextColumn("{task.description:<26}"), *columns, console=console)
         self._task: TaskID | None = None
+        self._total = 0
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -64,7 +65,9 @@ class Bars:
 
     def begin(self, words: str, total: int) -> None:
         """A phase of so many bytes; of none: one whose length nobody knows."""
-        self._task = self._progress.add_task(words, total=total or None)
+        if self._task is not None and not self._total:
+            self._progress.remove_task(self._task)  # or it would seem to go on
+        self._task, self._total = self._progress.add_task(words, total=total or None), total
 
     def moved(self, count: int) -> None:
         """So many more bytes have moved."""
@@ -125,12 +128,15 @@ def sized(count: float) -> str:
 
 def show_packages(packages: Iterable[Json], console: Console) -> None:
     """One line a package."""
-    table = _table("package", "latest", "owner", "sensitivity", "tags", "description")
+    table = table_of("package", "latest", "owner", "sensitivity", "tags", "description")
     for one in packages:
         latest, tags = Text(one["latest"] or "-"), Text(", ".join(one["tags"]))
         about = (Text(one["owner"]), Text(one["sensitivity"]), tags, Text(one["description"]))
         table.add_row(Text(one["name"]), latest, *about)
-    console.print(table if table.rows else Text("No package is found. `weir packages push` makes one."))
+    if table.rows:
+        put(table, console)
+    else:
+        console.print(Text("No package is found. `weir packages push` makes one."))
 
 
 def show_package(card: Json, console: Console) -> None:
@@ -142,11 +148,11 @@ def show_package(card: Json, console: Console) -> None:
             console.print(Text(f"  {name}: {', '.join(values)}"), soft_wrap=True)
     for one in card["aliases"]:
         console.print(Text(f"  {one['alias']} is {one['version']}"))
-    table = _table("  version", "state", "created", "yanked")
+    table = table_of("  version", "state", "created", "yanked")
     for one in card["versions"]:
         created = Text(one["created_at"][:19] + "Z")
         table.add_row(Text(f"  {one['version']}"), _styled(one["state"]), created, Text(one["yanked"] or ""))
-    console.print(table)
+    put(table, console)
 
 
 def show_version(version: Json, console: Console) -> None:
@@ -157,20 +163,21 @@ def show_version(version: Json, console: Console) -> None:
             console.print(Text(f"  {name}: {version[name]}"), soft_wrap=True)
     for name, value in sorted(version["metadata"].items()):
         console.print(Text(f"  {name}: {value}"), soft_wrap=True)
-    table = _table("  file", "state", "size", "SHA-256")
+    table = table_of("  file", "state", "size", "SHA-256")
     for one in version["files"]:
         state = _styled(one["state"] or "")
         table.add_row(Text(f"  {one['path']}"), state, Text(sized(one["size"])), Text(one["sha256"]))
-    console.print(table)
+    put(table, console)
 
 
-def show_compared(compared: Sequence[Compared], console: Console) -> None:
-    """What differs, line by line, and how many files are the same."""
+def show_compared(compared: Sequence[Compared], version: Json, console: Console) -> None:
+    """What differs, line by line, how many files are the same, and how the version stands."""
     for one in compared:
         if one.verdict != "same":
             console.print(_styled(f"{one.verdict:<8}", one.verdict).append(f"{one.path}  {one.detail}"), soft_wrap=True)
     same = sum(one.verdict == "same" for one in compared)
     console.print(Text(f"{same:,} of {len(compared):,} files are the same, by size and SHA-256."), soft_wrap=True)
+    console.print(Text(f"{version['name']} {version['version']} is ").append_text(_styled(version["state"])))
 
 
 def show_signature(signature: Json | None, console: Console) -> None:
@@ -186,20 +193,12 @@ def show_signature(signature: Json | None, console: Console) -> None:
 
 def show_report(report: Json, console: Console) -> None:
     """Each rule with its verdict and evidence."""
-    table = _table("rule", "verdict", "evidence")
+    table = table_of("rule", "verdict", "evidence")
     for one in report["rules"]:
         table.add_row(Text(one["rule"]), _styled(one["verdict"]), Text(str(one["evidence"])))
-    console.print(table)
+    put(table, console)
     console.print(Text("In all: ").append_text(_styled(report["verdict"])))
 
 
 def _styled(words: str, of: str | None = None) -> Text:
     return Text(words, _STYLES.get(of or words, ""))
-
-
-def _table(*columns: str) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bright_black")
-    for column in columns:
-        # The first is a name to copy: never broken over two lines.
-        table.add_column(column, overflow="fold", no_wrap=column == columns[0])
-    return table

@@ -13,8 +13,8 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.spinner import Spinner
 from rich.table import Table
-from rich.text import Text
 
+from client.plain import Text
 from client.progress import Bar, ProgressLog, StepLine
 
 __all__ = ["LiveView", "PlainView", "view_for"]

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.text import Text
 
 from client import exits
 from client.api import Api, ApiError
 from client.lines import Lines
+from client.plain import Text
 from client.progress_view import view_for
 from client.report_view import render
 from client.watching import Left, watch

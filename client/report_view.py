@@ -14,7 +14,8 @@ from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.panel import Panel
 from rich.table import Table
-from rich.text import Text
+
+from client.plain import Text
 
 __all__ = ["render"]
 

@@ -5,9 +5,10 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
-__all__ = ["show_health", "show_keys", "show_plan", "show_run", "show_runs", "show_user"]
+from client.plain import Text
+
+__all__ = ["put", "show_health", "show_keys", "show_plan", "show_run", "show_runs", "show_user", "table_of"]
 
 Json = Mapping[str, Any]
 
@@ -33,22 +34,38 @@ def _status(word: str) -> Text:
     return Text(word, _STYLES.get(word, ""))
 
 
-def _table(*columns: str) -> Table:
+_PIPE_COLUMNS = 100_000
+
+
+def table_of(*columns: str) -> Table:
+    """A table without lines, to be filled."""
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bright_black")
     for column in columns:
-        # The first is a name to copy: never broken over two lines.
-        table.add_column(column, overflow="fold", no_wrap=column == columns[0])
+        table.add_column(column, overflow="fold")
     return table
+
+
+def put(table: Table, console: Console) -> None:
+    """Print a table. What is no terminal has no width: there no name is broken, for a program may read it."""
+    width = console.width
+    if not console.is_terminal:
+        console.width = _PIPE_COLUMNS
+    console.print(table)
+    if not console.is_terminal:
+        console.width = width
 
 
 def show_runs(runs: Iterable[Json], console: Console) -> None:
     """One line a run."""
-    table = _table("run", "created", "verdict", "why")
+    table = table_of("run", "created", "verdict", "why")
     for run in runs:
         verdict = run["verdict"] or run["status"]
         why = "; ".join(run["reasons"]) if verdict != "PASSED" else ""
         table.add_row(Text(run["run_id"]), Text(run["created_at"][:19] + "Z"), _status(verdict), Text(why))
-    console.print(table if table.rows else Text("There are no runs yet. `make demo` makes one."))
+    if table.rows:
+        put(table, console)
+    else:
+        console.print(Text("There are no runs yet. `make demo` makes one."))
 
 
 def show_run(run: Json, console: Console) -> None:
@@ -57,11 +74,11 @@ def show_run(run: Json, console: Console) -> None:
     console.print(Text(f"run {run['run_id']}  ").append_text(_status(verdict)))
     for reason in run["reasons"]:
         console.print(Text(f"  - {reason}"), soft_wrap=True)
-    table = _table("  step", "status", "began", "detail")
+    table = table_of("  step", "status", "began", "detail")
     for step in run["steps"]:
         began = Text(step["started_at"][11:19])
         table.add_row(Text(f"  {step['name']}"), _status(step["status"]), began, Text(step["detail"] or ""))
-    console.print(table)
+    put(table, console)
     progress = run["progress"] or {}
     counts = ", ".join(f"{value:,} {name}" for name, value in progress.items() if value is not None)
     console.print(Text(f"  {counts}"), soft_wrap=True)
@@ -81,11 +98,11 @@ def show_plan(plan: Json, console: Console) -> None:
                        f" about {plan['seconds']:,.0f} s at {plan['rate']:,.0f} records/s,"
                        f" {plan['workers']} writers, {plan['readers']} readers,"
                        f" {plan['state_transitions']:,} state transitions"), soft_wrap=True)  # fmt: skip
-    table = _table("  service", "item", "quantity", "USD")
+    table = table_of("  service", "item", "quantity", "USD")
     for line in plan["cost_lines"]:
         quantity = Text(f"{line['quantity']} {line['unit']}")
         table.add_row(Text(f"  {line['service']}"), Text(line["item"]), quantity, Text(line["usd"]))
-    console.print(table)
+    put(table, console)
     console.print(Text(f"  estimated cost ${plan['cost_usd']}", "bold"))
     for warning in plan["warnings"]:
         console.print(Text(f"  {warning}", "yellow"), soft_wrap=True)
@@ -94,12 +111,12 @@ def show_plan(plan: Json, console: Console) -> None:
 def show_health(health: Json, console: Console) -> None:
     """Each dependency with its latency."""
     console.print(Text("Weir is ").append_text(_status(health["status"])))
-    table = _table("  dependency", "status", "required", "latency", "why")
+    table = table_of("  dependency", "status", "required", "latency", "why")
     for one in health.get("checks") or ():
         latency, required = Text(f"{one['latency_ms']:.0f} ms"), Text("yes" if one["required"] else "no")
         table.add_row(Text(f"  {one['name']}"), _status(one["status"]), required, latency, Text(one["reason"] or ""))
     if table.rows:
-        console.print(table)
+        put(table, console)
 
 
 def show_user(user: Json, console: Console) -> None:
@@ -112,10 +129,13 @@ def show_user(user: Json, console: Console) -> None:
 
 def show_keys(keys: Iterable[Json], console: Console) -> None:
     """API keys, without their secrets."""
-    table = _table("key", "name", "status", "scopes", "uses", "expires", "last used")
+    table = table_of("key", "name", "status", "scopes", "uses", "expires", "last used")
     for one in keys:
         limit = "" if one["max_uses"] is None else f"{one['uses']} of {one['max_uses']}"
         times = (Text(one["expires_at"] or "never"), Text(one["last_used_at"] or "never"))
         scopes = Text(", ".join(sorted(one["scopes"])))
         table.add_row(Text(one["key_id"]), Text(one["name"]), _status(one["status"]), scopes, Text(limit), *times)
-    console.print(table if table.rows else "No API keys. `weir keys create NAME` makes one.")
+    if table.rows:
+        put(table, console)
+    else:
+        console.print("No API keys. `weir keys create NAME` makes one.")

@@ -18,6 +18,7 @@ from client import accounts, exits, packages_commands, spec, tables
 from client.api import Api, ApiError, Unreachable, UploadFailed
 from client.here import AsJson, Here, here
 from client.lines import Lines, LinesUnusable, demo_lines, file_lines
+from client.plain import plain
 from client.progress_view import view_for
 from client.proving import demo_spec, prove, upload, write_page
 from client.report_view import render
@@ -236,10 +237,11 @@ def main(
             sys.argv[1:] if arguments is None else arguments, prog_name="weir", standalone_mode=False, obj=at
         )
     except typer.TyperException as error:
-        print(f"weir: {error.format_message()}\n`weir --help` and `weir COMMAND --help` tell more.", file=sys.stderr)
+        told = plain(error.format_message())
+        print(f"weir: {told}\n`weir --help` and `weir COMMAND --help` tell more.", file=sys.stderr)
         raise SystemExit(exits.USAGE) from None
     except _TOLD as error:
-        print(error, file=sys.stderr)
+        print(plain(str(error)), file=sys.stderr)
         return exits.FAILED
     except typer.Abort:
         print("Nothing was entered.", file=sys.stderr)

@@ -8,6 +8,7 @@ import os
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import pytest_socket
@@ -15,7 +16,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from client.packages_storage import Expired, Gone, Link, Storage, StorageRefused, Troubled
+from client.packages_storage import Expired, Gone, Link, Storage, StorageRefused, Troubled, _judge
 from tests.unit.client.fake_registry import Blob, Fault, Registry, Upload, served
 from tests.unit.client.typing_in import MIB, bytes_of, write
 
@@ -138,3 +139,11 @@ def test_a_url_that_is_none_is_refused(storage: Storage, tmp_path: Path) -> None
 
 def test_url_stays_out_of_what_is_printed() -> None:
     assert "secret" not in repr(Link("https://storage.example/?X-Amz-Signature=secret", {}, 0.0))
+
+
+def test_a_time_to_wait_that_is_no_number_is_none() -> None:
+    # Given a character that Python takes for a digit, and for no number
+    answer = Mock(status=503, reason="Slow", headers={"Retry-After": "\u00b2"})
+    with pytest.raises(Troubled) as raised:
+        _judge(answer, b"", 200)
+    assert raised.value.after == 0
