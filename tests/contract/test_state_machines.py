@@ -322,6 +322,14 @@ def test_fan_outs_go_over_a_list_however_many_there_are(count: int) -> None:
             assert evaluate(state["Items"], workers=count, readers=count, files=count) == list(range(count)), name
 
 
+def test_a_plan_that_was_refused_goes_on_as_a_failure() -> None:
+    # Given the answer of a plan that was refused / Then what failed is known to all that follows
+    failure = {"step": "Plan", "error": "SpecInvalid", "cause": "too many shards"}
+    plan = asl.scopes("RunMachine")[0].states["Plan"]
+    answer = {"result": {"Payload": {"planned": False, "failure": failure}}}
+    assert evaluate(plan["Assign"]["failure"], states=answer) == failure
+
+
 def test_waits_are_jittered_seconds() -> None:
     for _, name, state in STATES:
         if state["Type"] == "Wait" and "$random" in state["Seconds"]:
