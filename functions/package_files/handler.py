@@ -24,7 +24,9 @@ from weir.packages.contract_files import (
     upload_opened,
     upload_view,
 )
+from weir.packages.models import State
 from weir.runtime import http, pagination
+from weir.runtime.observability import emit
 
 if TYPE_CHECKING:
     from weir.packages.audit import Asker
@@ -89,6 +91,8 @@ def open_file(name: Name, version: Version, asked: Annotated[NewUpload, Body(des
     from weir.packages.opening import open_upload
 
     opened = open_upload(name, unquote(version), asked.asked(), _asker(), _deps())
+    if opened.file.state is State.QUARANTINED:  # just now: such a file takes no upload
+        emit({"FilesQuarantined": ("Count", 1)}, {})
     base = http.link(app.current_event.raw_event, f"/packages/{name}/{version}/uploads")
     view = upload_opened(opened, base)
     headers = {"Location": view.links.self} if opened.is_new and view.links else {}
@@ -154,7 +158,10 @@ def commit_file(
     """May be sent again whatever came of it: it is done once, and answered the same."""
     from weir.packages.committing import commit
 
-    return commit_view(upload_id, commit(name, unquote(version), upload_id, asked.told(), _asker(), _deps()))
+    kept = commit(name, unquote(version), upload_id, asked.told(), _asker(), _deps())
+    if kept.is_quarantined:
+        emit({"FilesQuarantined": ("Count", 1)}, {})
+    return commit_view(upload_id, kept)
 
 
 @app.delete(

@@ -8,7 +8,7 @@ from weir.packages import import_steps
 from weir.packages.import_steps import Until, failure_of
 from weir.packages.wiring import deps
 from weir.runtime.clock import SYSTEM
-from weir.runtime.observability import logger, traced
+from weir.runtime.observability import emit, logger, traced
 from weir.runtime.settings import settings
 
 if TYPE_CHECKING:
@@ -34,7 +34,10 @@ def _plan(event: Event, until: Until) -> dict[str, Any]:
 
 
 def _copy(event: Event, until: Until) -> dict[str, Any]:
-    return import_steps.copy(event["import_id"], event["number"], deps(), _hub(), until)
+    copied = import_steps.copy(event["import_id"], event["number"], deps(), _hub(), until)
+    if copied["quarantined"]:
+        emit({"FilesQuarantined": ("Count", 1)}, {})
+    return copied
 
 
 def _finish(event: Event, _: Until) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from weir.packages.contract_trust import (
     KeyPage,
     KeyView,
     NewImport,
-    NewKey,
+    NewPublicKey,
     ReportView,
     RulesAsked,
     ScoreView,
@@ -121,7 +121,8 @@ def score_version(name: Name, version: Reference) -> ScoreView:
     from weir.packages.scoring import score
 
     _, found = browsing.version(_store(), name, unquote(version), _asker().principal)
-    return score_view(found.name, found.version, score(found, browsing.files(_store(), found), SYSTEM.now()))
+    manifest, files = _store().manifest(found), browsing.files(_store(), found)
+    return score_view(found.name, found.version, score(found, manifest, files, SYSTEM.now()))
 
 
 @app.put(
@@ -175,7 +176,7 @@ def show_signature(name: Name, version: Reference) -> SignatureView:
         **http.problems(400, 403, 422),
     },
 )
-def register(asked: Annotated[NewKey, Body(description="The key")]) -> Response[Any]:
+def register(asked: Annotated[NewPublicKey, Body(description="The key")]) -> Response[Any]:
     """Admins alone. Signatures by this key count from now on."""
     from weir.packages.signing import register_key
 

@@ -25,7 +25,7 @@ from weir.runtime import http, idempotency, pagination
 
 if TYPE_CHECKING:
     from weir.packages.audit import Asker, Entry
-    from weir.packages.models import Package, Version
+    from weir.packages.models import Manifest, Package, Version
     from weir.packages.registering import Registered
     from weir.packages.store import Store
 
@@ -91,11 +91,15 @@ def _asker() -> "Asker":
 
 
 def _version_answer(
-    version: "Version", status: int = 200, headers: dict[str, str] | None = None, *, has_files: bool = True
+    version: "Version", status: int = 200, headers: dict[str, str] | None = None, fresh: "Manifest | None" = None
 ) -> Response[Any]:
+    """``fresh`` is the manifest of a version that was made just now, of which there is nothing to read."""
     from weir.packages.browsing import files
 
-    view = contract.version_view(version, files(_store(), version) if has_files else ())
+    if fresh is None:
+        view = contract.version_view(version, _store().manifest(version), files(_store(), version))
+    else:
+        view = contract.version_view(version, fresh)
     return http.answer(status, view.model_dump(mode="json"), {"ETag": etag(version.revision), **(headers or {})})
 
 
@@ -139,8 +143,8 @@ def register(asked: Annotated[NewVersion, Body(description="The version")], key:
     )
     version = done[0].version if done else browsing.version(_store(), asked.name, asked.version, asker.principal)[1]
     location = http.link(app.current_event.raw_event, f"/packages/{version.name}/{version.version}")
-    is_fresh = bool(done) and done[0].is_new
-    return _version_answer(version, 201 if told["is_new"] else 200, {"Location": location}, has_files=not is_fresh)
+    fresh = done[0].manifest if done else None
+    return _version_answer(version, 201 if told["is_new"] else 200, {"Location": location}, fresh)
 
 
 @app.get(
@@ -197,15 +201,17 @@ def list_audit(
     name: Annotated[str | None, Query(pattern=names.NAME, description="Only of this package")] = None,
     until: Until = None,
 ) -> contract.PackageAuditPage:
-    """Newest first, within 400 days: for an admin of all packages, else of your own."""
+    """Newest first, within 400 days: for an admin of all packages, else of your own, by name fifty at a time."""
     from weir.packages import auditing
 
-    kind = f"packages-audit:{name}:{who}:{until}"
+    caller = _caller()
+    whose = "all" if caller.is_admin else caller.sub  # what a position is in
+    kind = f"packages-audit:{whose}:{name}:{who}:{until}"
     after = pagination.open_hidden(kind, cursor) if cursor else None
     if name is None:
-        found = auditing.of_all(_store(), _caller(), limit, after, who=who, until=until)
+        found = auditing.of_all(_store(), caller, limit, after, who=who, until=until)
     else:
-        found = auditing.of_package(_store(), name, _caller(), limit, after, who=who, until=until)
+        found = auditing.of_package(_store(), name, caller, limit, after, who=who, until=until)
     return _audit_page(kind, *found)
 
 

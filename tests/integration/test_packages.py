@@ -335,6 +335,9 @@ def test_the_bucket_refuses_whoever_guesses_a_key(deployed: Stack, published: tu
     version, body = published
     bucket = deployed.outputs["PackagesBucketName"]
     key = f"packages/{version.split('/')[2]}/{hashlib.sha256(body).hexdigest()}"
+    # And an object that others have put there, which nobody has looked into
+    own, other = deployed.client("s3"), f"models/{uuid.uuid4().hex[:8]}/model.safetensors"
+    put = own.put_object(Bucket=bucket, Key=other, Body=safetensors())
     iam, name = deployed.client("iam"), f"it-{uuid.uuid4().hex[:8]}"
     iam.create_user(UserName=name)
     allow = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}]}
@@ -348,9 +351,10 @@ def test_the_bucket_refuses_whoever_guesses_a_key(deployed: Stack, published: tu
             aws_access_key_id=made["AccessKeyId"],
             aws_secret_access_key=made["SecretAccessKey"],
         )
-        # When they read, overwrite or delete it, Then the bucket refuses
+        # When they read, overwrite or delete the file, or read the other one, Then the bucket refuses
         for call in (
             lambda: s3.get_object(Bucket=bucket, Key=key),
+            lambda: s3.get_object(Bucket=bucket, Key=other),
             lambda: s3.put_object(Bucket=bucket, Key=key, Body=b"mine"),
             lambda: s3.delete_object(Bucket=bucket, Key=key),
         ):
@@ -361,6 +365,7 @@ def test_the_bucket_refuses_whoever_guesses_a_key(deployed: Stack, published: tu
         assert httpx.get(f"{deployed.document['aws_endpoint_url']}/{bucket}/{key}").status_code == 403
         s3.close()
     finally:
+        own.delete_object(Bucket=bucket, Key=other, VersionId=put["VersionId"])
         iam.delete_access_key(UserName=name, AccessKeyId=made["AccessKeyId"])
         iam.delete_user_policy(UserName=name, PolicyName="all")
         iam.delete_user(UserName=name)

@@ -210,10 +210,13 @@ def test_a_plan_costs_nothing_and_grows_with_workers_only(api: Api, streams: Str
         ({"load": {}}, "load"),
         ({"load": {"records": 0}}, "load.records"),
         ({"load": {"records": 5, "bytes": 1}}, "load.bytes"),
-        ({"load": {"records": 5}, "stream": {"mode": "ON_DEMAND", "shards": 2}}, "stream"),
+        ({"load": {"records": 5}, "stream": {"mode": "ON_DEMAND", "shards": 2}}, "stream.shards"),
         ({"load": {"records": 5}, "max_cost": "0.000001"}, "max_cost"),
         ({"load": {"records": 5}, "surprise": 1}, "surprise"),
-        ({"load": {"records": 5, "burst": {"every_seconds": 1, "length_seconds": 2, "factor": 2}}}, "load.burst"),
+        (
+            {"load": {"records": 5, "burst": {"every_seconds": 1, "length_seconds": 2, "factor": 2}}},
+            "load.burst.length_seconds",
+        ),
     ],
 )
 def test_a_wrong_spec_is_refused_by_field(api: Api, streams: Streams, spec: Json, field: str) -> None:

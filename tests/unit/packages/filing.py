@@ -20,7 +20,7 @@ from weir.packages.committing import Told, commit
 from weir.packages.finishing import Kept
 from weir.packages.items import blob_of, file_of, upload_of, version_of
 from weir.packages.models import Blob, Declared, File, Upload, Version
-from weir.packages.opening import Asked, open_upload, part_urls
+from weir.packages.opening import Asked, Opened, open_upload, part_urls
 from weir.packages.parts import part_count, part_range
 from weir.packages.store import Store
 from weir.packages.table import blob_object
@@ -104,18 +104,21 @@ class World:
 
     def register(self, *files: Declared, name: str = NAME, text: str = VERSION, **of_package: Any) -> None:
         """A package of Ann's with a version that declares these files, or none."""
-        put(self.deps.store, package(name, **of_package), version(text, name, files=files))
+        put(self.deps.store, package(name, **of_package), version(text, name, files=files), files=files)
 
     def another_version(self, text: str, *files: Declared) -> None:
         """One more version of the package."""
-        put(self.deps.store, package(), version(text, files=files))
+        put(self.deps.store, package(), version(text, files=files), files=files)
 
     def opens(self, body: bytes, path: str = PATH, text: str = VERSION, who: Asker | None = None) -> Upload:
         """An upload of a file with these bytes."""
-        asked = Asked(path, len(body), sha256(body))
-        opened = open_upload(NAME, text, asked, who or asker(), self.deps)
-        assert opened.upload is not None
-        return opened.upload
+        upload = self.opened(body, path, text, who).upload
+        assert upload is not None
+        return upload
+
+    def opened(self, body: bytes, path: str = PATH, text: str = VERSION, who: Asker | None = None) -> Opened:
+        """What the opening of an upload of such a file is answered."""
+        return open_upload(NAME, text, Asked(path, len(body), sha256(body)), who or asker(), self.deps)
 
     def sends(self, upload: Upload, body: bytes) -> list[Told]:
         """All parts of a file, through presigned URLs; what a commit is told of them."""
@@ -165,6 +168,10 @@ class World:
         found = self.deps.store.version(NAME, text)
         assert found is not None
         return found
+
+    def manifest(self, text: str = VERSION) -> tuple[Declared, ...]:
+        """The files that a version declares."""
+        return self.deps.store.manifest(self.version(text)).files
 
     def blob(self, body: bytes) -> Blob | None:
         """What is told of some bytes."""

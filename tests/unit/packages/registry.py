@@ -1,6 +1,6 @@
 """A packages table of moto's with its indexes, callers, and ready-made packages, for the tests of packages."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -14,7 +14,7 @@ from tests.unit.identity.accounts import BOTOCORE, NOON, ORIGIN, Recorded, Time
 from weir.identity.roles import scopes_of
 from weir.packages import items, names, searching
 from weir.packages.audit import Asker
-from weir.packages.models import Declared, Package, State, Version
+from weir.packages.models import Declared, Manifest, Package, State, Version
 from weir.packages.store import Store
 from weir.packages.table import looks_key
 from weir.runtime import settings
@@ -132,18 +132,22 @@ def package(name: str = "bert-base", **fields: Any) -> Package:
     return replace(made, **fields)
 
 
-def version(text: str = "1.0.0", name: str = "bert-base", **fields: Any) -> Version:
-    """A version of Ann's of one file, registered and no more, unless ``fields`` say otherwise."""
+def version(
+    text: str = "1.0.0", name: str = "bert-base", files: Sequence[Declared] | None = None, **fields: Any
+) -> Version:
+    """A version of Ann's of one file, or of ``files``, registered and no more, unless ``fields`` say otherwise."""
+    manifest = Manifest((declared(),) if files is None else tuple(files))
     made = Version(
         name=name,
         version=text,
         owner=ANN,
         description="",
         metadata={},
-        files=(declared(),),
         digest="0" * 64,
         created_at=NOON,
         updated_at=NOON,
+        total=manifest.total,
+        size=manifest.size,
     )
     return replace(made, **fields)
 
@@ -153,8 +157,11 @@ def served(text: str = "1.0.0", name: str = "bert-base", **fields: Any) -> Versi
     return version(text, name, **{"state": State.AVAILABLE, "committed": 1, "verified": 1, **fields})
 
 
-def put(store: Store, package: Package, *versions: Version) -> None:
-    """Store a package with its look-alike, its words and tags, and its versions, as they are given."""
+def put(store: Store, package: Package, *versions: Version, files: Sequence[Declared] | None = None) -> None:
+    """Store a package with its look-alike, its words and tags, and its versions, as they are given.
+
+    ``files`` are those that each of the versions declares, where it is not the usual one.
+    """
     store.table.put(items.package_item(package))
     store.table.put({**looks_key(names.skeleton(package.name)), "schema": 1, "name": package.name})
     for write in searching.added(package):
@@ -162,6 +169,10 @@ def put(store: Store, package: Package, *versions: Version) -> None:
         store.table.put(write.put)
     for one in versions:
         store.table.put(items.version_item(one))
+        if one.total:
+            manifest = Manifest((declared(),) if files is None else tuple(files))
+            assert (one.total, one.size) == (manifest.total, manifest.size)
+            store.table.put(items.manifest_item(one.name, one.version, manifest))
 
 
 def fill(stored: Iterable[dict[str, Any]]) -> None:

@@ -12,7 +12,10 @@ from typing import Any
 from weir.runtime.dynamodb import Item, plain, wire
 
 _INDEXES = {None: ("pk", "sk"), "listing": ("list", "at"), "owned": ("owner", "at")}
-_CONDITION = re.compile(r"(#?\w+) = (:\w+)(?: AND (?:begins_with\((#?\w+), (:\w+)\)|(#?\w+) < (:\w+)))?")
+_CONDITION = re.compile(
+    r"(#?\w+) = (:\w+)"
+    r"(?: AND (?:begins_with\((#?\w+), (:\w+)\)|(#?\w+) < (:\w+)|(#?\w+) BETWEEN (:\w+) AND (:\w+)))?"
+)
 _TOP = "\U0010ffff"
 
 
@@ -55,10 +58,10 @@ class Shelf:
         names = request.get("ExpressionAttributeNames", {})
         condition = _CONDITION.fullmatch(request["KeyConditionExpression"])
         assert condition is not None
-        told = [names.get(name, name) for name in condition.group(1, 3, 5) if name]
+        told = [names.get(name, name) for name in condition.group(1, 3, 5, 7) if name]
         assert told == [of, by][: len(told)]
         entries = self._sorted[index, values[condition[2]]]
-        low, high = self._range(entries, values.get(condition[4]), values.get(condition[6]))
+        low, high = self._range(entries, *(values.get(condition[group]) for group in (4, 6, 8, 9)))
         step = 1 if request["ScanIndexForward"] else -1
         if "ExclusiveStartKey" in request:
             after = plain(request["ExclusiveStartKey"])
@@ -74,13 +77,17 @@ class Shelf:
         return {"Items": [wire(item) for item in answered], **last}
 
     @staticmethod
-    def _range(entries: list[tuple[str, Item]], begin: str | None, below: str | None) -> tuple[int, int]:
+    def _range(
+        entries: list[tuple[str, Item]], begin: str | None, below: str | None, lowest: str | None, highest: str | None
+    ) -> tuple[int, int]:
         def place(text: str) -> int:
             return bisect_left(entries, text, key=lambda entry: entry[0])
 
         if begin is not None:
             assert begin, "DynamoDB takes no empty text in a key"
             return place(begin), place(begin + _TOP)
+        if lowest is not None and highest is not None:
+            return place(lowest), bisect_right(entries, highest, key=lambda entry: entry[0])
         return 0, len(entries) if below is None else place(below)
 
 

@@ -24,12 +24,16 @@ REPO = "acme/tiny-bert"
 
 @dataclass
 class Answer:
-    """What is sent: ``body`` may be cut short of what Content-Length announces (``announced``)."""
+    """What is sent: ``body`` may be cut short of what Content-Length announces (``announced``).
+
+    The connection then ends; where ``held`` is given, not before that.
+    """
 
     status: int
     body: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
     announced: int | None = None
+    held: threading.Event | None = None
 
 
 @dataclass
@@ -58,6 +62,8 @@ class StubHub:
     served: dict[str, bytes] = field(default_factory=dict)
     asked: list[Asked] = field(default_factory=list)
     ticket: int = 0
+    waited_in_vain: bool = False
+    """Nobody hung up, nor let go, while an answer was ``held``."""
 
     def of(self, beginning: str) -> list[Asked]:
         """The requests whose path begins so."""
@@ -129,6 +135,8 @@ def serving(hub: StubHub, tls: ssl.SSLContext | None = None) -> Iterator[StubHub
             self.send_header("Content-Length", str(len(told.body) if told.announced is None else told.announced))
             self.end_headers()
             self.wfile.write(told.body)
+            if told.held is not None:
+                hub.waited_in_vain |= not told.held.wait(5)
             self.close_connection = told.announced is not None
 
         def log_message(self, *_: Any) -> None:

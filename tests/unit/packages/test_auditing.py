@@ -1,5 +1,6 @@
 """Reading the audit: newest first, all pages, by month and by package, and nobody's but one's own."""
 
+from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -24,8 +25,9 @@ from tests.unit.packages.shelf import Shelf
 from weir.packages import audit, auditing, items
 from weir.packages.errors import NotTheOwner, PackageNotFound, VersionNotFound
 from weir.packages.store import Store
+from weir.packages.table import AUDIT_SHARDS, audit_list
 from weir.runtime.clock import Clock
-from weir.runtime.dynamodb import Table
+from weir.runtime.dynamodb import Table, Write
 
 OLD = NOON - timedelta(days=70)
 
@@ -140,28 +142,104 @@ def test_entries_that_a_clock_ahead_has_told_are_there(some: Store) -> None:
 # ---- Many ----
 
 
+def put_of(write: Write) -> dict[str, Any]:
+    assert write.put is not None
+    return dict(write.put)
+
+
 def many() -> Iterator[dict[str, Any]]:
     """Five thousand downloads of 1.0.0 from a package of Ann's, behind one entry of another's."""
     yield items.package_item(package())
-    yield items.package_item(package("resnet", owner=BOB))
+    yield items.package_item(package("resnet", owner=BOB, created_at=NOON - timedelta(days=2)))
     for number in range(5_000):
-        write = audit.entry("file.download-issued", asker(BOB), "bert-base", "1.0.0", NOON - timedelta(seconds=number))
-        assert write.put is not None
-        yield dict(write.put)
-    last = audit.entry("package.registered", asker(BOB), "resnet", "", NOON - timedelta(days=2)).put
-    assert last is not None
-    yield dict(last)
+        when = NOON - timedelta(seconds=number)
+        yield put_of(audit.entry("file.download-issued", asker(BOB), "bert-base", "1.0.0", when))
+    yield put_of(audit.entry("package.registered", asker(BOB), "resnet", "", NOON - timedelta(days=2)))
 
 
-def test_a_page_reads_a_bounded_number_and_goes_on_to_the_end(clock: Clock) -> None:
-    # Given thousands of entries of others / When Bob asks for his own
+def of_many(packages: int, each: int) -> Iterator[dict[str, Any]]:
+    """Packages of Ann's, of each of which something happened every minute, in turn."""
+    for number in range(packages):
+        began = NOON - timedelta(days=9)
+        yield items.package_item(package(f"p{number:03}", created_at=began, updated_at=began))
+    for at_ in range(packages * each):
+        name = f"p{at_ % packages:03}"
+        yield put_of(audit.entry(f"x.{at_:05}", asker(), name, "1.0.0", NOON - timedelta(minutes=at_)))
+
+
+def test_a_month_is_spread_over_many_partitions_of_the_index() -> None:
+    # Given what is told of one package in one second / Then no list of the month has all of it
+    told = [put_of(audit.entry("file.download-issued", asker(), "bert-base", "1.0.0", NOON)) for _ in range(400)]
+    lists = Counter(item["list"] for item in told)
+    assert set(lists) == {audit_list(f"{NOON:%Y-%m}", shard) for shard in range(AUDIT_SHARDS)}
+    assert max(lists.values()) < 100
+
+
+def test_the_lists_of_a_month_are_told_as_one(clock: Clock) -> None:
+    # Given more entries than a query answers, some of the same moment / When all are read by pages of any size
+    shelf = Shelf(of_many(3, 400))
+    for limit in (7, 50, 200):
+        told = of_all(Store(Table(shelf, TABLE), clock), limit)
+        # Then each is there once, newest first
+        assert told == [f"x.{number:05}" for number in range(1_200)]
+
+
+def test_a_page_of_all_reads_a_bounded_number_and_goes_on_to_the_end(clock: Clock) -> None:
+    # Given thousands of entries of Bob's doing / When Dora asks for what Ann has done
     shelf = Shelf(many())
     store = Store(Table(shelf, TABLE), clock)
-    entries, after = auditing.of_all(store, caller(BOB), 50)
+    entries, after = auditing.of_all(store, admin().principal, 50, who=ANN)
     assert (entries, after is not None) == ([], True)
-    assert shelf.read <= auditing.MOST_LOOKED_THROUGH + 2
-    # Then they come, page by page
-    assert of_all(store, 50, BOB) == ["package.registered"]
+    assert shelf.read <= auditing.MOST_LOOKED_THROUGH + (AUDIT_SHARDS + 1) * auditing.SHARE
+    assert of_all(store, 200, who=DORA)[-1] == "package.registered"
+
+
+def test_months_without_an_entry_cost_a_page_a_bounded_number_of_queries(clock: Clock) -> None:
+    shelf = Shelf([])
+    entries, after = auditing.of_all(Store(Table(shelf, TABLE), clock), admin().principal, 50)
+    assert (entries, after is not None) == ([], True)
+    assert len(shelf.called) == auditing.MOST_MONTHS * AUDIT_SHARDS
+    assert of_all(Store(Table(shelf, TABLE), clock), 50) == []
+
+
+def test_one_is_told_of_ones_own_without_a_look_at_what_is_others(clock: Clock) -> None:
+    # Given thousands of entries of Ann's package / When Bob asks for his own
+    shelf = Shelf(many())
+    assert of_all(Store(Table(shelf, TABLE), clock), 50, BOB) == ["package.registered"]
+    # Then his package and its one entry were read
+    assert shelf.read == 2
+
+
+def test_ones_own_are_told_newest_first_fifty_packages_at_a_time(clock: Clock) -> None:
+    # Given 120 packages of Ann's / When she reads on to the end
+    shelf = Shelf(of_many(120, 10))
+    store = Store(Table(shelf, TABLE), clock)
+    told = of_all(store, 30, ANN)
+    # Then each entry is there once, and of fifty packages the newest first
+    groups = [[number for number in range(1_200) if number % 120 // 50 == group] for group in range(3)]
+    assert told == [f"x.{number:05}" for group in groups for number in group]
+    # And no page reads more than what it looks through, and a query more of each
+    shelf.read = 0
+    auditing.of_all(store, caller(), 200)
+    most = auditing.MOST_LOOKED_THROUGH + auditing.MOST_MERGED * (auditing.SHARE + 1)
+    assert shelf.read <= most
+
+
+def test_what_is_registered_between_two_pages_takes_nothing_away(clock: Clock) -> None:
+    # Given a first page of 60 packages
+    stored = list(of_many(60, 4))
+    first, after = auditing.of_all(Store(Table(Shelf(stored), TABLE), clock), caller(), 20)
+    # When others are registered before, between and behind them
+    names = [f"p{number:03}-a" for number in range(0, 60, 2)]
+    for name in ("a", *names, "z"):
+        stored += [items.package_item(package(name, created_at=at(1)))]
+        stored += [put_of(audit.entry("package.registered", asker(), name, "", at(1)))]
+    store, told = Store(Table(Shelf(stored), TABLE), clock), [entry.what for entry in first]
+    while after is not None:
+        entries, after = auditing.of_all(store, caller(), 20, after)
+        told += [entry.what for entry in entries]
+    # Then all that was there before is told once
+    assert sorted(what for what in told if what != "package.registered") == [f"x.{number:05}" for number in range(240)]
 
 
 def test_a_page_costs_a_page(clock: Clock) -> None:

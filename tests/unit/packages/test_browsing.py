@@ -23,7 +23,7 @@ from weir.packages import aliases, browsing, contract, findings, items
 from weir.packages.browsing import MOST_LOOKED_THROUGH
 from weir.packages.errors import PackageNotFound, VersionNotFound
 from weir.packages.findings import MOST_EVIDENCE
-from weir.packages.models import File, State
+from weir.packages.models import File, Manifest, State
 from weir.packages.store import Store, stored_file
 from weir.runtime.clock import SYSTEM
 from weir.runtime.dynamodb import Table
@@ -159,7 +159,8 @@ def test_a_version_tells_how_far_each_of_its_files_has_come(store: Store) -> Non
     one = version(
         files=declared_, committed=2, verified=1, quarantined=1, state=State.QUARANTINED, reason="b.pkl: eval"
     )
-    put(store, package(), one, version("1.0.0-rc.1"))
+    put(store, package(), one, files=declared_)
+    put(store, package(), version("1.0.0-rc.1"))
     evidence = {"rule": "pickle", "evidence": "os.system"}
     for file in (
         File("bert-base", "1.0.0", declared_[0], "k", State.AVAILABLE, verified_sha256=declared_[0].sha256),
@@ -169,7 +170,7 @@ def test_a_version_tells_how_far_each_of_its_files_has_come(store: Store) -> Non
         write = stored_file(None, file, NOON)
         assert write.put is not None
         store.table.put(write.put)
-    view = contract.version_view(one, browsing.files(store, one))
+    view = contract.version_view(one, store.manifest(one), browsing.files(store, one))
     assert [(file.path, file.state) for file in view.files] == [
         ("a.bin", State.AVAILABLE),
         ("b.pkl", State.QUARANTINED),
@@ -194,13 +195,16 @@ def test_the_view_of_a_version_is_no_longer_than_lambda_answers() -> None:
     found = tuple({"rule": "nested-archive", "evidence": "ж" * MOST_EVIDENCE} for _ in range(findings.MOST_FINDINGS))
     reason = f"{found[0]['rule']}: {found[0]['evidence']}"
     paths = [f"{number:04}.zip" for number in range(contract.MOST_FILES)]
-    one = version(files=tuple(map(declared, paths)), state=State.QUARANTINED)
+    manifest = Manifest(tuple(map(declared, paths)))
+    one = version(files=manifest.files, state=State.QUARANTINED)
     files = [
-        File("bert-base", "1.0.0", each, "k", State.QUARANTINED, reason=reason, findings=found) for each in one.files
+        File("bert-base", "1.0.0", each, "k", State.QUARANTINED, reason=reason, findings=found)
+        for each in manifest.files
     ]
     # When it is viewed / Then it is told how many findings there are, and as many as fit are there
-    view = contract.version_view(one, files).model_dump(mode="json")
+    view = contract.version_view(one, manifest, files).model_dump(mode="json")
     assert {(len(file["findings"]), file["findings_count"]) for file in view["files"]} == {(1, len(found))}
     assert len(json.dumps({"body": json.dumps(view)})) < 6_000_000
-    few = version(files=one.files[:2])
-    assert [len(file.findings) for file in contract.version_view(few, files).files] == [3, 3]
+    few = Manifest(manifest.files[:2])
+    view_of_few = contract.version_view(version(files=few.files), few, files)
+    assert [len(file.findings) for file in view_of_few.files] == [3, 3]

@@ -31,6 +31,7 @@ from weir.packages.deleting import delete, finish, unfinished
 from weir.packages.errors import CommitUnderWay, NotTheOwner, UploadEnded, VersionNotFound
 from weir.packages.models import State, Upload, UploadState
 from weir.packages.store import Store, stored_upload
+from weir.packages.table import manifest_key
 
 READS = ("get_", "batch_get", "query", "head_", "list_")
 OTHER = b"\x08\0\0\0\0\0\0\0{}      other weights"
@@ -41,7 +42,7 @@ def world(client: Counted, time: Time) -> World:
     """A package with a version of two files, one of which is another version's too; and an upload that is open."""
     made = World(client, time)
     made.register(of(SMALL), of(OTHER, "other.bin"), of(SMALL + b"!", "open.bin"), latest=None, versions=2)
-    put(made.deps.store, package(versions=2), version("2.0.0", files=(of(SMALL),)))
+    put(made.deps.store, package(versions=2), version("2.0.0", files=(of(SMALL),)), files=(of(SMALL),))
     return made
 
 
@@ -60,6 +61,7 @@ def left(world: World) -> dict[str, list[str]]:
         "files": [item["sk"].split("#", 2)[2] for item in stored if item["sk"].startswith("F#")],
         "uploads": [item["version"] for item in stored if item.get("list") == "UPLOADS"],
         "blobs": [item["sk"][2:] for item in stored if item["sk"].startswith("B#")],
+        "manifests": [item["sk"] for item in stored if item["sk"].startswith("M#")],
         "marks": [item["sk"] for item in stored if item["sk"].startswith("D#")],
     }
 
@@ -97,7 +99,13 @@ def test_a_deleted_version_is_gone_with_all_that_is_its_own(world: World) -> Non
     assert listed(store) == ["2.0.0"]
     with pytest.raises(VersionNotFound):
         browsing.version(store, NAME, VERSION, admin().principal)
-    assert left(world) == {"files": [PATH], "uploads": [], "blobs": [of(SMALL).sha256], "marks": []}
+    assert left(world) == {
+        "files": [PATH],
+        "uploads": [],
+        "blobs": [of(SMALL).sha256],
+        "manifests": [manifest_key(NAME, "2.0.0")["sk"]],
+        "marks": [],
+    }
     assert world.blob(SMALL).references == 1  # type: ignore[union-attr]
     assert world.s3.only(key(SMALL)).body == SMALL
     assert stored(world) == [key(SMALL)]
@@ -174,7 +182,10 @@ def test_a_deletion_that_dies_after_any_change_is_finished_when_it_is_asked_for_
         if world.version().state is not State.REJECTED or left(world)["marks"]:
             assert delete(NAME, VERSION, admin(), world.deps)
         # Then nothing of it is left, and it was counted and told of once
-        assert left(world) == {"files": [], "uploads": [], "blobs": [], "marks": []}, (number, whole.made[number])
+        assert left(world) == {"files": [], "uploads": [], "blobs": [], "manifests": [], "marks": []}, (
+            number,
+            whole.made[number],
+        )
         assert (stored(world), world.s3.multiparts) == ([], {})
         assert world.deps.store.package(NAME).versions == 0  # type: ignore[union-attr]
         assert whats(client).count("version.deleted") == 1
@@ -332,5 +343,8 @@ def test_a_deletion_that_dies_while_the_object_of_a_dead_commit_goes_leaves_noth
             delete(NAME, VERSION, admin(), world.process(Line(at=number, fault="dies after")))
         if world.version().state is not State.REJECTED or left(world)["marks"]:
             assert delete(NAME, VERSION, admin(), world.deps)
-        assert left(world) == {"files": [], "uploads": [], "blobs": [], "marks": []}, (number, whole.made[number])
+        assert left(world) == {"files": [], "uploads": [], "blobs": [], "manifests": [], "marks": []}, (
+            number,
+            whole.made[number],
+        )
         assert (stored(world), world.s3.multiparts) == ([], {})

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import sys
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -10,15 +11,20 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from pydantic import ValidationError
 
+from tests.unit.packages import evil
 from tests.unit.packages.fake_bucket import MIB, checksum
 from tests.unit.packages.fake_table import FakeTable
 from tests.unit.packages.filing import NAME, PATH, SMALL, VERSION, World, of, sha256
 from tests.unit.packages.registry import ANN, BOB, DORA, Counted, Time
 from weir.packages import names, wiring
+from weir.packages.contract import NewFile
+from weir.packages.contract_files import NewUpload
 from weir.packages.items import blob_item, file_item, version_item
 from weir.packages.models import State, UploadState
 from weir.packages.opening import OPEN_FOR
+from weir.packages.scanning import scan
 from weir.runtime import pagination
 
 ROOT = Path(__file__).parents[3]
@@ -42,7 +48,7 @@ class Api:
     """The function, as API Gateway calls it."""
 
     def __init__(self, module: ModuleType, world: World) -> None:
-        self._module, self.world = module, world
+        self.module, self.world = module, world
 
     def __call__(
         self,
@@ -79,7 +85,7 @@ class Api:
             "groups": groups,
             "scopes": scopes,
         }
-        answer = self._module.handler(event, Context())
+        answer = self.module.handler(event, Context())
         headers = {key: values[0] for key, values in answer["multiValueHeaders"].items()}
         return answer["statusCode"], json.loads(answer["body"]) if answer["body"] else {}, headers
 
@@ -322,10 +328,14 @@ BAD_FILES: list[tuple[str, Any]] = [
     ("size", -1),
     ("size", 5 * 1024 * 1024 * MIB + 1),
     ("size", 1.5),
+    ("size", 1.0),
+    ("size", "1"),
+    ("size", True),
     ("sha256", "0" * 63),
     ("sha256", "G" * 64),
     ("sha256", "A" * 64),
     ("content_type", "text"),
+    ("content_type", "text/plain; charset=utf-8"),
     ("content_type", "text/html\r\nx: y"),
     ("owner", "me"),
 ]
@@ -338,24 +348,73 @@ def test_a_file_that_is_none_is_refused_by_its_field(api: Api, field: str, value
     assert (api.world.uploads(), api.world.s3.called) == ([], [])
 
 
-BAD_PARTS: list[Any] = [
-    {"numbers": [1]},
-    {"numbers": [], "checksums": {}},
-    {"numbers": [1, 1], "checksums": {"1": checksum(b"")}},
-    {"numbers": [1], "checksums": {"2": checksum(b"")}},
-    {"numbers": [1], "checksums": {"1": checksum(b""), "2": checksum(b"")}},
-    {"numbers": [0], "checksums": {"0": checksum(b"")}},
-    {"numbers": [10_001], "checksums": {"10001": checksum(b"")}},
-    {"numbers": [1], "checksums": {"1": "0" * 64}},
-    {"numbers": [2], "checksums": {"2": checksum(b"")}},
+BAD_PARTS: list[tuple[Any, str]] = [
+    ({"numbers": [1]}, "checksums"),
+    ({"numbers": [], "checksums": {}}, "numbers"),
+    ({"numbers": [1, 1], "checksums": {"1": checksum(b"")}}, "numbers"),
+    ({"numbers": [1], "checksums": {"2": checksum(b"")}}, "checksums"),
+    ({"numbers": [1], "checksums": {"1": checksum(b""), "2": checksum(b"")}}, "checksums"),
+    ({"numbers": [0], "checksums": {"0": checksum(b"")}}, "numbers.0"),
+    ({"numbers": ["1"], "checksums": {"1": checksum(b"")}}, "numbers.0"),
+    ({"numbers": [1.0], "checksums": {"1": checksum(b"")}}, "numbers.0"),
+    ({"numbers": [True], "checksums": {"1": checksum(b"")}}, "numbers.0"),
+    ({"numbers": [10_001], "checksums": {"10001": checksum(b"")}}, "numbers.0"),
+    ({"numbers": [1], "checksums": {"1": "0" * 64}}, "checksums.1"),
+    ({"numbers": [2], "checksums": {"2": checksum(b"")}}, "checksums.2"),
 ]
 
 
-@pytest.mark.parametrize("body", BAD_PARTS)
-def test_parts_that_are_none_get_no_urls(api: Api, body: Any) -> None:
+@pytest.mark.parametrize(("body", "field"), BAD_PARTS)
+def test_parts_that_are_none_get_no_urls(api: Api, body: Any, field: str) -> None:
     upload_id = api.opens()[1]["upload_id"]
-    assert api("POST", f"{UPLOAD}/parts", body, upload_id=upload_id)[0] == 422
+    status, problem, _ = api("POST", f"{UPLOAD}/parts", body, upload_id=upload_id)
+    assert (status, problem["errors"][0]["field"]) == (422, field)
     assert api.world.s3.signed == {}
+
+
+@pytest.mark.parametrize("number", ["1", 1.0, True, 0])
+def test_a_part_that_has_no_number_is_not_committed(api: Api, number: Any) -> None:
+    upload_id = api.opens()[1]["upload_id"]
+    told = {"parts": [{"number": number, "etag": "e"}]}
+    status, problem, _ = api("POST", f"{UPLOAD}/commit", told, upload_id=upload_id)
+    assert (status, problem["errors"][0]["field"]) == (422, "parts.0.number")
+    assert api.world.uploads()[0].state is UploadState.OPEN
+
+
+def test_what_may_be_declared_of_a_file_is_one_for_versions_and_uploads() -> None:
+    given = {"sha256": "0" * 64, "size": 1}
+    for kind in ("text/plain", "application/x-a+b", "text/plain; charset=utf-8", "text", "a/b/c", ""):
+        taken = []
+        for model, named in ((NewFile, "path"), (NewUpload, "file")):
+            with suppress(ValidationError):
+                taken.append(model.model_validate({**given, named: "a.bin", "content_type": kind}))
+        assert len(taken) in {0, 2}, kind
+
+
+# Known bytes under another name
+
+
+def test_files_that_are_quarantined_for_their_names_are_counted(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Given bytes that are verified, and uploads of them, as another format, of two versions
+    told: list[Any] = []
+    monkeypatch.setattr(api.module, "emit", lambda values, _: told.append(values))
+    honest = evil.safetensors(evil.weights((0, 4)), bytes(4))
+    for text, path in (("2.0.0", PATH), ("3.0.0", "x.npy"), ("4.0.0", "x.npy")):
+        api.world.another_version(text, of(honest, path))
+    upload, parts = api.world.sent(honest, "x.npy", "3.0.0")
+    api.world.pushed(honest, PATH, "2.0.0")
+    assert scan(NAME, sha256(honest), api.world.deps, 1e12).quarantined == 0
+    # When the one is committed, twice / Then that is told once
+    body = {"parts": [{"number": one.number, "etag": one.etag} for one in parts]}
+    for _ in range(2):
+        status, view, _ = api("POST", f"{UPLOAD}/commit", body, upload_id=upload.upload_id, version="3.0.0")
+        assert (status, view["file"]["state"]) == (200, "QUARANTINED")
+    assert told == [{"FilesQuarantined": ("Count", 1)}]
+    # And when the other is opened, for which nothing is to be sent
+    new = {"file": "x.npy", "size": len(honest), "sha256": sha256(honest)}
+    assert api("POST", UPLOADS, new, version="4.0.0")[1]["state"] == "QUARANTINED"
+    assert api("POST", UPLOADS, new, version="4.0.0")[0] == 409
+    assert told == [{"FilesQuarantined": ("Count", 1)}] * 2
 
 
 # Who, and what is named how

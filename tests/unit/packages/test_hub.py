@@ -1,6 +1,7 @@
 """The adapter of the hub, against a real server: ranges, redirects, tries, and where it must not be led."""
 
 import ssl
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -177,6 +178,27 @@ def test_what_breaks_off_is_asked_for_from_where_it_did(hub: Hub, stub: StubHub)
     assert hub.read(place(), 0, size, UNTIL) == BODY
     starts = [asked.headers["range"].split("=")[1].split("-")[0] for asked in stub.of("/cdn/")]
     assert starts == ["0", "300000", "300010"]
+
+
+def test_a_body_that_only_drips_ends_with_the_time(hub: Hub, stub: StubHub, time: Time) -> None:
+    # Given a hub that sends three bytes, says nothing more, and does not hang up, when the time is over
+    held, size = threading.Event(), len(BODY)
+
+    def answers(asked: Asked) -> Answer | None:
+        if not asked.path.startswith("/cdn/"):
+            return None
+        time.pass_by(60)
+        return Answer(206, BODY[:3], {"Content-Range": f"bytes 0-{size - 1}/{size}"}, announced=size, held=held)
+
+    stub.answers = answers
+
+    # When it is read, Then nobody waits for the other bytes of a chunk
+    try:
+        with pytest.raises(HubBusy, match="did not answer in time"):
+            hub.read(place(), 0, size, time.clock.monotonic() + 30)
+    finally:
+        held.set()
+    assert not stub.waited_in_vain
 
 
 @pytest.mark.parametrize(

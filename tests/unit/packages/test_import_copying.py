@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from tests.faults.machine import StateFailed
-from tests.unit.packages.filing import FAULTS, Died, Fault, Line, World, key
+from tests.unit.packages import evil
+from tests.unit.packages.filing import FAULTS, Died, Fault, Line, World, key, sha256
 from tests.unit.packages.importing_world import (
     LARGE,
     LONG,
@@ -29,14 +30,16 @@ from tests.unit.packages.importing_world import (
     stored_bytes,
     version,
 )
-from tests.unit.packages.registry import Counted, Meanwhile, Time, audited, caller, package, put
+from tests.unit.packages.registry import Counted, Meanwhile, Time, audited, caller
 from tests.unit.packages.stub_hub import REPO, Answer, Asked, StubHub, serving
 from weir.packages import import_steps
 from weir.packages.hub import Hub
 from weir.packages.import_steps import Until, failure_of
 from weir.packages.importing import watch
 from weir.packages.imports import Failure, Imports, ImportState
+from weir.packages.items import version_item
 from weir.packages.models import State, UploadState
+from weir.packages.scanning import scan
 from weir.packages.trust_errors import (
     CopyWrong,
     HubBusy,
@@ -93,9 +96,9 @@ def test_a_large_file_is_copied_by_functions_one_after_the_other(
 
     # Then each goes on where the one before has stopped, no byte is fetched twice, and the whole was hashed
     assert told == [
-        {"done": False, "next_part": 2},
-        {"done": False, "next_part": 3},
-        {"done": True, "next_part": 4},
+        {"done": False, "next_part": 2, "quarantined": False},
+        {"done": False, "next_part": 3, "quarantined": False},
+        {"done": True, "next_part": 4, "quarantined": False},
     ]
     ranges = [asked.headers["range"] for asked in stub.of("/cdn/")]
     assert ranges == [f"bytes={n * PART}-{min((n + 1) * PART, len(LARGE)) - 1}" for n in range(3)]
@@ -137,7 +140,7 @@ def test_of_two_at_once_one_goes_on(world: World, hub: Hub, machine: Any, stub: 
         if others:
             until = Until(began + 15, 1e9)
             told = import_steps.copy(import_id, 0, world.process(Line()), others.pop(), until)
-            assert told == {"done": False, "next_part": 3}
+            assert (told["done"], told["next_part"]) == (False, 3)
         else:
             time.pass_by(10)
         return None
@@ -245,7 +248,8 @@ def test_finishing_undoes_nothing_that_the_scan_has_told(real: World, hub: Hub, 
     before = version(world)
 
     def scanned() -> None:
-        put(world.deps.store, package(NAME), replace(before, verified=1, revision=before.revision + 1))
+        after = replace(before, verified=1, revision=before.revision + 1)
+        world.deps.store.table.put(version_item(after))
 
     Meanwhile(client, "transact_write_items", scanned)
     import_steps.finish(import_id, world.deps)
@@ -325,10 +329,29 @@ def test_the_machine_fails_where_even_undoing_does(world: World, machine: Any, s
     assert (ended.status, ended.error) == ("FAILED", "RepositoryNotFound")
 
 
+def test_known_bytes_under_a_name_that_they_may_not_have_are_told_of_once(
+    real: World, hub: Hub, machine: Any, stub: StubHub
+) -> None:
+    world = real
+    # Given bytes that were imported, and verified, as one format, and a hub that has them as another's
+    honest = evil.safetensors(evil.weights((0, 4)), bytes(4))
+    stub.files = {"model.safetensors": honest}
+    imported(world, hub, machine)
+    scan(NAME, sha256(honest), world.deps, 1e12)
+    assert version(world).state is State.AVAILABLE
+    stub.files, stub.lfs = {"model.npy": honest}, {"model.npy"}
+    again = planned(world, hub, machine, wanted=replace(WANTED, version="2.0.0"))
+
+    # When they are copied, Then the call that quarantines the file says so, and no other
+    told = [import_steps.copy(again, 0, world.deps, hub, LONG)["quarantined"] for _ in range(2)]
+    assert version(world, "2.0.0").state is State.QUARANTINED
+    assert told == [True, False]
+
+
 def test_a_manifest_says_what_was_hashed(world: World, hub: Hub, machine: Any, stub: StubHub) -> None:
     # Given that the digests in the manifest are computed here for what is not in LFS
     planned(world, hub, machine)
-    made = {one.path: one.sha256 for one in version(world).files}
+    made = {one.path: one.sha256 for one in world.deps.store.manifest(version(world)).files}
     assert made["README.md"] == hashlib.sha256(b"# Tiny").hexdigest()
 
 

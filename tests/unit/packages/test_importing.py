@@ -26,6 +26,7 @@ from tests.unit.packages.importing_world import (
     version,
 )
 from tests.unit.packages.registry import ANN, BOB, Counted, Time, admin, asker, audited, caller, package, put
+from tests.unit.packages.registry import version as registered_version
 from tests.unit.packages.stub_hub import COMMIT, REPO, StubHub, serving
 from weir.packages import import_steps
 from weir.packages.errors import NameTaken, NotTheOwner, PackageNotFound, VersionExists
@@ -34,15 +35,17 @@ from weir.packages.import_steps import Until, metadata_of
 from weir.packages.importing import ImportExists, watch
 from weir.packages.imports import Failure, ImportState, Wanted
 from weir.packages.models import State
+from weir.packages.names import skeleton
 from weir.packages.parts import MIB
 from weir.packages.shapes import SHAPES
+from weir.packages.table import looks_key
 from weir.packages.trust_errors import (
     CopyWrong,
     ImportNotFound,
     ImportRefused,
     RepositoryNotFound,
 )
-from weir.runtime.errors import Invalid, TooManyRequests, Unavailable
+from weir.runtime.errors import Forbidden, Invalid, TooManyRequests, Unavailable
 
 
 @pytest.fixture
@@ -89,7 +92,7 @@ def test_a_repository_becomes_a_version_of_the_caller(
     # Then all its bytes are in S3, to be scanned, and the version is hers, named after the repository and its commit
     made = version(world)
     assert (made.owner, made.state, made.committed, made.total) == (ANN, State.SCANNING, 3, 3)
-    assert {one.path: (one.size, one.sha256) for one in made.files} == {
+    assert {one.path: (one.size, one.sha256) for one in world.deps.store.manifest(made).files} == {
         path: (len(body), sha256(body)) for path, body in stub.files.items()
     }
     assert all(stored_bytes(world, body) == body for body in stub.files.values())
@@ -276,6 +279,50 @@ def test_the_name_of_another_users_package_is_refused_at_once(world: World, mach
     with pytest.raises(PackageNotFound):
         begun(world, machine, who=asker(BOB))
     assert machine.started == {}
+
+
+@pytest.mark.parametrize(
+    ("asked", "error"),
+    [
+        ({"sensitivity": "restricted"}, Invalid),
+        ({"sensitivity": "restricted", "allowed_groups": ()}, Invalid),
+        ({"allowed_groups": ("research",)}, Forbidden),
+        ({"name": "acme.tiny.bett"}, NameTaken),
+        ({"name": "mine", "tags": ("cv",)}, VersionExists),
+        ({"name": "mine", "sensitivity": "public"}, VersionExists),
+        ({"name": "mine", "version": "1.0.0", "description": "other"}, VersionExists),
+        ({"name": "mine", "version": "0.9.0"}, VersionExists),
+    ],
+    ids=str,
+)
+def test_what_could_never_be_registered_is_refused_before_anything_begins(
+    real: World, machine: Any, asked: dict[str, Any], error: type[Exception]
+) -> None:
+    # Given a package of Ann's with a version that was deleted, and one of Bob's
+    deleted = registered_version("0.9.0", "mine", state=State.REJECTED)
+    put(real.deps.store, package("mine", tags=("nlp",)), registered_version("1.0.0", "mine"), deleted)
+    real.deps.store.table.put({**looks_key(skeleton("acme-tiny-bett")), "schema": 1, "name": "acme-tiny-bett"})
+
+    # When Ann asks for an import that can't end well, Then she is told so, and none is there
+    with pytest.raises(error):
+        begun(real, machine, wanted=replace(WANTED, **asked))
+    assert (machine.started, rows(real)) == ({}, [])
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"sensitivity": "restricted", "allowed_groups": ("ml",)},
+        {"name": "mine", "tags": ("nlp",), "sensitivity": "internal"},
+        {"name": "mine", "description": "of a version that may be there, as far as is known"},
+        {"name": "mine", "version": "1.0.0"},
+    ],
+    ids=str,
+)
+def test_what_may_be_registered_is_begun(real: World, machine: Any, asked: dict[str, Any]) -> None:
+    put(real.deps.store, package("mine", tags=("nlp",)), registered_version("1.0.0", "mine"))
+    import_id = begun(real, machine, who=asker(groups=("ml",)), wanted=replace(WANTED, **asked))
+    assert list(machine.started) == [import_id]
 
 
 @pytest.mark.parametrize(

@@ -82,7 +82,7 @@ def test_a_version_without_files_takes_the_first_for_its_only_one() -> None:
     world.register()
     # When a file is opened / Then it is the version's only one
     opens(world, content_type="application/x-weights")
-    assert world.version().files == (replace(of(SMALL), content_type="application/x-weights"),)
+    assert world.manifest() == (replace(of(SMALL), content_type="application/x-weights"),)
     # When another is / Then 409
     refuses(world, VersionExists, path="other.bin")
     refuses(world, FileExists, body=b"other bytes")

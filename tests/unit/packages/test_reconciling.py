@@ -1,14 +1,18 @@
 """The sweep of packages: both ways, dry and in earnest, and what it never touches."""
 
+import copy
+from contextlib import suppress
+from dataclasses import replace
 from random import Random
 from typing import Any
 
 import pytest
 
 from tests.unit.packages import evil
-from tests.unit.packages.filing import NAME, World, key, of, sha256
-from tests.unit.packages.registry import Counted, Time, admin, everything
-from weir.packages import deleting, found, scans
+from tests.unit.packages.filing import NAME, PATH, Died, Line, World, key, of, sha256
+from tests.unit.packages.registry import Counted, Meanwhile, Time, admin, everything, restore
+from weir.packages import deleting, found, healing, items, scans
+from weir.packages.downloading import download
 from weir.packages.models import State, UploadState
 from weir.packages.opening import OPEN_FOR
 from weir.packages.reconciling import YOUNG, Reconciled, reconcile
@@ -200,3 +204,129 @@ def test_many_objects_are_looked_at_page_by_page_and_cost_no_read_each(world: Wo
     # Then no object of a page was read by itself
     assert world.s3.called.count("head_object") == 0
     assert client.read == 0
+
+
+# Objects that were lost, and came again
+
+
+def lost_and_sent_again(world: World, *texts: str) -> None:
+    """Versions that are served, whose object somebody has deleted past Weir; one more has sent the same bytes since."""
+    for text in texts:
+        world.another_version(text, of(HONEST))
+    world.pushed(HONEST, text=texts[0])
+    scan(NAME, sha256(HONEST), world.deps, 1e9)
+    for text in texts[1:]:
+        assert world.opened(HONEST, text=text).upload is None
+    world.s3.objects.clear()
+    world.another_version("9.0.0", of(HONEST))
+    world.pushed(HONEST, text="9.0.0")
+
+
+def downloaded(world: World, text: str) -> tuple[int, bytes]:
+    return world.s3.get(download(NAME, text, PATH, 300, admin(), world.deps).url)
+
+
+def test_files_whose_object_was_lost_are_given_the_one_that_came_again(world: World) -> None:
+    # Given two versions whose bytes were lost, and came again with a third
+    lost_and_sent_again(world, "1.0.0", "2.0.0")
+    # When the sweep runs while the new ones are not verified, Then they stay missing
+    assert (swept(world).restored, swept(world).missing) == ([], [key(HONEST)])
+    # When they are, Then a dry sweep tells of both and changes nothing
+    scan(NAME, sha256(HONEST), world.deps, 1e9)
+    both = [f"{NAME} 1.0.0 {PATH}", f"{NAME} 2.0.0 {PATH}"]
+    before = all_there_is(world)
+    assert swept(world, dry_run=True).restored == both
+    assert all_there_is(world) == before
+    assert downloaded(world, "1.0.0") == (404, b"")
+    # And the next in earnest gives it to both, once, and the audit tells
+    assert (swept(world).restored, swept(world).restored) == (both, [])
+    for text in ("1.0.0", "2.0.0", "9.0.0"):
+        assert downloaded(world, text) == (200, HONEST)
+    assert world.blob(HONEST).references == 3  # type: ignore[union-attr]
+    assert world.told("file.restored") == 2
+    # And the bytes stay until the last of the three goes
+    for text in ("9.0.0", "1.0.0"):
+        assert deleting.delete(NAME, text, admin(), world.deps)
+    assert downloaded(world, "2.0.0") == (200, HONEST)
+    assert deleting.delete(NAME, "2.0.0", admin(), world.deps)
+    assert world.s3.objects.get(key(HONEST), []) == []
+
+
+def test_a_file_whose_bytes_came_again_and_are_not_what_was_declared_stays_missing(world: World) -> None:
+    # Given a version whose object was lost, and other bytes that somebody has sent for the same
+    world.register(of(HONEST))
+    world.pushed(HONEST)
+    scan(NAME, sha256(HONEST), world.deps, 1e9)
+    file = world.file()
+    world.s3.objects.clear()
+    world.another_version("2.0.0", of(HONEST))
+    upload = world.opens(HONEST, text="2.0.0")
+    world.commits(upload, world.sends(upload, b"?" * len(HONEST)))
+    scan(NAME, sha256(HONEST), world.deps, 1e9)
+    # When the sweep runs, Then it tells so, though no row tells of these bytes any more
+    assert world.blob(HONEST) is None
+    assert (swept(world).restored, swept(world).missing) == ([], [key(HONEST)])
+    assert world.file() == file
+
+
+def test_what_happens_to_a_file_meanwhile_is_not_undone(world: World, client: Counted) -> None:
+    # Given a version whose bytes were lost and came again, and that is deleted while the sweep restores them
+    lost_and_sent_again(world, "1.0.0")
+    scan(NAME, sha256(HONEST), world.deps, 1e9)
+    file = world.file()
+    Meanwhile(client, "transact_write_items", lambda: deleting.delete(NAME, "1.0.0", admin(), world.deps))
+    # When it goes on, Then it finds nothing to give it to
+    assert not healing.heal(file, world.deps)
+    assert world.blob(HONEST).references == 1  # type: ignore[union-attr]
+    assert downloaded(world, "9.0.0") == (200, HONEST)
+
+
+def test_a_file_whose_own_object_is_there_keeps_it(world: World) -> None:
+    # Given a file that names another object than its bytes' row does, and both are there
+    lost_and_sent_again(world, "1.0.0")
+    scan(NAME, sha256(HONEST), world.deps, 1e9)
+    own = replace(world.file(), object_version=world.s3.replaces(key(HONEST), HONEST))
+    world.deps.store.table.put(items.file_item(own))
+    # When the sweep runs, Then it has that one still
+    assert (swept(world).restored, healing.heal(own, world.deps)) == ([], False)
+    assert world.file() == own
+
+
+def test_a_sweep_that_runs_out_of_time_restores_the_rest_the_next_time(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given more versions that have lost their bytes than a sweep has time for
+    texts = [f"1.0.{number}" for number in range(5)]
+    lost_and_sent_again(world, *texts)
+    scan(NAME, sha256(HONEST), world.deps, 1e9)
+    heal = healing.heal
+    with monkeypatch.context() as slow:
+        slow.setattr(healing, "heal", lambda file, deps: world.time.pass_by(60) or heal(file, deps))  # type: ignore[func-returns-value]
+        first = swept(world, seconds=100)
+    # When it ends, Then it tells so, and the next one goes on where it has ended
+    assert (first.unfinished, len(first.restored)) == (True, 2)
+    assert sorted([*first.restored, *swept(world).restored]) == [f"{NAME} {text} {PATH}" for text in texts]
+
+
+def test_bytes_that_are_being_deleted_are_told_apart_from_those_that_are_missing(world: World) -> None:
+    # Given a file whose object is lost, and a deletion that dies once the object is gone
+    world.register(of(HONEST))
+    world.pushed(HONEST)
+    world.another_version("2.0.0", of(OTHER))
+    world.pushed(OTHER, text="2.0.0")
+    world.s3.objects.pop(key(HONEST))
+    line = Line()
+    rows, objects = everything(world.client, ""), copy.deepcopy(world.s3.objects)
+    deleting.delete(NAME, "2.0.0", admin(), world.process(line))
+    restore(rows)
+    world.s3.objects = objects
+    at = line.made.index("delete_object")
+    with suppress(Died):
+        deleting.delete(NAME, "2.0.0", admin(), world.process(Line(at=at, fault="dies after")))
+    # When a sweep looks before that goes on, Then it tells which is which
+    dry = swept(world, dry_run=True)
+    assert (dry.going, dry.missing) == ([key(OTHER)], [key(HONEST)])
+    assert dry.to_dict()["counts"]["going"] == 1
+    # And once it has gone on, nothing is going
+    done = swept(world)
+    assert (done.going, done.missing, done.deleted) == ([], [key(HONEST)], [f"{NAME} 2.0.0"])

@@ -1,6 +1,5 @@
 """Measures of a version: each computed from facts, none without them."""
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -10,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.unit.packages.registry import NOON, declared, served
 from weir.packages.file_formats import FORMATS, format_of
-from weir.packages.models import Declared, File, State
+from weir.packages.models import Declared, File, Manifest, State
 from weir.packages.scoring import CARD, CONDITIONS, PERMISSIVE, RESEARCH_ONLY, Measure, Score, score
 
 GB = 10**9
@@ -21,7 +20,7 @@ def files(*of: Declared, state: State = State.AVAILABLE) -> list[File]:
 
 
 def measure(name: str, *of: Declared, known: list[File] | None = None, **fields: Any) -> Measure:
-    scored = score(served(files=of, **fields), files(*of) if known is None else known, NOON)
+    scored = score(served(files=of, **fields), Manifest(of), files(*of) if known is None else known, NOON)
     (found,) = [one for one in scored.measures if one.name == name]
     return found
 
@@ -113,7 +112,7 @@ def test_a_clock_that_is_ahead_makes_nothing_fresher_than_fresh() -> None:
 
 def test_the_total_is_over_what_was_measured() -> None:
     # Given a version of which license, size, formats and safe weights can't be told
-    scored = score(served(files=(), metadata={}), [], NOON)
+    scored = score(served(files=(), metadata={}), Manifest(), [], NOON)
     assert (scored.total, scored.measured, len(scored.measures)) == (0.5, 2, 6)
     told = {one.name: one.value for one in scored.measures}
     assert told == {
@@ -132,7 +131,8 @@ def test_the_total_is_over_what_was_measured() -> None:
 )
 def test_every_value_is_from_0_to_1_with_words(sizes: list[tuple[str, int]], metadata: Any, days: int) -> None:
     of = tuple(declared(f"{number}{suffix}", size) for number, (suffix, size) in enumerate(sizes))
-    scored: Score = score(replace(served(files=of, metadata=metadata)), files(*of), NOON + timedelta(days=days))
+    made = served(files=of, metadata=metadata)
+    scored: Score = score(made, Manifest(of), files(*of), NOON + timedelta(days=days))
     assert all(one.evidence and (one.value is None or 0 <= one.value <= 1) for one in scored.measures)
     values = [one.value for one in scored.measures if one.value is not None]
     assert scored.measured == len(values)

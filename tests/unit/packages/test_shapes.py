@@ -27,6 +27,7 @@ from weir.packages.hashing import Sha256
 from weir.packages.imports import Failure, Import, ImportedFile, Imports
 from weir.packages.judging import Verdict
 from weir.packages.models import UploadState
+from weir.packages.opening import Asked, open_upload
 from weir.packages.registering import register
 from weir.packages.rules import Count
 from weir.packages.scanning import scan
@@ -73,7 +74,9 @@ def publishing(world: World) -> Iterator[None]:
     """A version comes to be served, after an upload that was aborted; stops where its items are of interest."""
     store, clock = world.deps.store, world.time.clock
     registered(world, "1.0.0", HONEST, description="weights", tags=["nlp"], metadata={"license": "mit"})
-    abort_upload(NAME, "1.0.0", world.opens(HONEST).upload_id, asker(), world.deps)
+    asked = Asked(PATH, len(HONEST), sha256(HONEST))
+    imported = required(open_upload(NAME, "1.0.0", asked, asker(), world.deps, IMPORT).upload)
+    abort_upload(NAME, "1.0.0", imported.upload_id, asker(), world.deps)
     upload, parts = world.sent(HONEST)
     yield
     world.commits(upload, parts)
@@ -151,6 +154,7 @@ def test_what_is_written_is_what_is_told_of(client: Counted, time: Time) -> None
 READ: dict[str, Callable[[Store], Any]] = {
     "package": lambda store: store.package(NAME),
     "version": lambda store: store.version(NAME, "1.0.0"),
+    "manifest": lambda store: store.manifest(required(store.version(NAME, "1.0.0"))),
     "file": lambda store: store.file(NAME, "1.0.0", PATH),
     "blob": lambda store: store.blob(NAME, sha256(HONEST)),
     "scan": lambda store: scans.take(store, required(store.blob(NAME, sha256(HONEST)))),
@@ -204,4 +208,5 @@ def test_what_a_newer_version_has_written_is_refused_by_every_reader(store: Stor
 
 
 def test_every_kind_has_a_reader_here() -> None:
-    assert set(READ) == set(SHAPES.kinds)
+    # Of an object that is gone nothing is read: that it is told of is all
+    assert set(READ) == set(SHAPES.kinds) - {"gone"}

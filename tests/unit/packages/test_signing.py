@@ -94,7 +94,7 @@ def stored(store: Store) -> Version:
     """A version of two files that Weir has hashed."""
     of = tuple(declared(path, 4, digest) for path, digest in FILES.items())
     made = served(files=of, committed=2, verified=2)
-    put(store, package(), made)
+    put(store, package(), made, files=of)
     for one in of:
         store.table.put(file_item(File("bert-base", "1.0.0", one, "key", State.AVAILABLE, verified_sha256=one.sha256)))
     return made
@@ -303,26 +303,27 @@ def test_a_good_signature_does_not_carry_a_bad_one(store: Store, clock: Clock) -
         sign("bert-base", "1.0.0", replace(good, signatures=(first, (second[0], first[1]))), asker(), store, clock)
 
 
-@pytest.mark.usefixtures("keys")
-def test_what_weir_has_not_hashed_can_not_be_signed(store: Store, clock: Clock, stored: Version) -> None:
+@pytest.mark.usefixtures("stored", "keys")
+def test_what_weir_has_not_hashed_can_not_be_signed(store: Store, clock: Clock) -> None:
     for change in ({"verified_sha256": None, "state": State.SCANNING}, None):
         if change is None:
-            store.table.delete({"pk": "PKG#bert-base", "sk": file_item(_file(stored))["sk"]})
+            store.table.delete({"pk": "PKG#bert-base", "sk": file_item(_file())["sk"]})
         else:
-            store.table.put(file_item(replace(_file(stored), **change)))
+            store.table.put(file_item(replace(_file(), **change)))
         with pytest.raises(NotAvailable, match=r"config\.json was not"):
             sign("bert-base", "1.0.0", signed(statement(FILES)), asker(), store, clock)
 
 
-@pytest.mark.usefixtures("keys")
-def test_what_was_hashed_counts_and_not_what_was_declared(store: Store, clock: Clock, stored: Version) -> None:
-    store.table.put(file_item(replace(_file(stored), verified_sha256="c" * 64)))
+@pytest.mark.usefixtures("stored", "keys")
+def test_what_was_hashed_counts_and_not_what_was_declared(store: Store, clock: Clock) -> None:
+    store.table.put(file_item(replace(_file(), verified_sha256="c" * 64)))
     with pytest.raises(SignatureRefused, match=f"config.json has the SHA-256 {'c' * 64}"):
         sign("bert-base", "1.0.0", signed(statement(FILES)), asker(), store, clock)
 
 
-def _file(of: Version) -> File:
-    return File("bert-base", "1.0.0", of.files[0], "key", State.AVAILABLE, verified_sha256=of.files[0].sha256)
+def _file() -> File:
+    """The first file of the version, by path."""
+    return File("bert-base", "1.0.0", declared("config.json", 4, OTHER), "key", State.AVAILABLE, verified_sha256=OTHER)
 
 
 @pytest.mark.usefixtures("stored", "keys")
@@ -361,7 +362,7 @@ def test_the_largest_statement_that_is_taken_fits_into_an_item(store: Store, clo
     # Given a version of files with long names, and a statement that is as large as may be
     files = {f"{number:03}{'x' * 500}": SHA for number in range(50)}
     of = tuple(declared(path) for path in files)
-    put(store, package(), served(files=of, committed=50, verified=50))
+    put(store, package(), served(files=of, committed=50, verified=50), files=of)
     for one in of:
         store.table.put(file_item(File("bert-base", "1.0.0", one, "key", State.AVAILABLE, verified_sha256=SHA)))
     bare = len(statement(files, predicate={"by": ""}))

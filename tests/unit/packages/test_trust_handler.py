@@ -13,12 +13,12 @@ import pytest
 
 from tests.unit.packages.filing import World
 from tests.unit.packages.importing_world import SMALL, FakeMachine
-from tests.unit.packages.registry import ANN, BOB, DORA, NOON, TABLE, Counted, Time, package, put, served
+from tests.unit.packages.registry import ANN, BOB, DORA, NOON, TABLE, Counted, Time, package, put, served, version
 from tests.unit.packages.stub_hub import REPO, StubHub, serving
 from tests.unit.packages.test_signing import FILES, pem, signed, statement
 from weir.packages import wiring
 from weir.packages.contract_trust import MOST_BODY_BYTES
-from weir.packages.items import file_item
+from weir.packages.items import file_item, version_item
 from weir.packages.models import Declared, File, State
 from weir.packages.store import Store
 from weir.runtime import aws, pagination, settings
@@ -118,13 +118,21 @@ def api(client: Counted, store: Store, monkeypatch: pytest.MonkeyPatch) -> Itera
         BillingMode="PAY_PER_REQUEST",
     )
     of = tuple(Declared(path, 4, digest) for path, digest in FILES.items())
-    put(store, package(latest="1.0.0"), served(files=of, committed=2, verified=2, metadata={"license": "mit"}))
+    put(
+        store, package(latest="1.0.0"), served(files=of, committed=2, verified=2, metadata={"license": "mit"}), files=of
+    )
     for one in of:
         store.table.put(file_item(File("bert-base", "1.0.0", one, "key", State.AVAILABLE, verified_sha256=one.sha256)))
     module, machine = load("package_trust", monkeypatch), FakeMachine()
     monkeypatch.setattr(module, "_machine", lambda: machine)
     yield Api(module, store, machine)
     settings.forget()
+
+
+COUNT = {"name": "some", "kind": "count"}
+PATHS = {"name": "x", "kind": "paths", "allow": ["a*"] * 40}
+SIGNED = {"keyid": "a" * 64, "sig": "AAAA"}
+ENVELOPE = {"payload": "AAAA", "payloadType": "application/vnd.in-toto+json", "signatures": [SIGNED]}
 
 
 # ---- Validation and score
@@ -237,6 +245,35 @@ def _body(envelope: Any) -> Json:
 )
 def test_what_is_no_envelope_is_422(api: Api, change: Json) -> None:
     assert api("PUT", f"{OF_VERSION}/signature", _body(signed(statement(FILES))) | change)[0] == 422
+
+
+@pytest.mark.parametrize(
+    ("method", "resource", "body", "field"),
+    [
+        ("POST", f"{OF_VERSION}/validate", {"rules": [COUNT, {"kind": "count"}]}, "rules.1.name"),
+        ("POST", f"{OF_VERSION}/validate", {"rules": [COUNT, {**COUNT, "least": -1}]}, "rules.1.least"),
+        ("POST", f"{OF_VERSION}/validate", {"rules": [{**COUNT, "count": 1}]}, "rules.0.count"),
+        ("POST", f"{OF_VERSION}/validate", {"rules": [{**COUNT, "kind": "eval"}]}, "rules.0.kind"),
+        ("POST", f"{OF_VERSION}/validate", {"rules": [{"name": "x"}]}, "rules.0.kind"),
+        ("POST", f"{OF_VERSION}/validate", {"rules": [7]}, "rules.0"),
+        ("POST", f"{OF_VERSION}/validate", {"rules": [PATHS, {**PATHS, "name": "y"}]}, "rules"),
+        ("POST", f"{OF_VERSION}/validate", [], "body"),
+        ("PUT", f"{OF_VERSION}/signature", {**ENVELOPE, "signatures": [SIGNED, SIGNED]}, "signatures"),
+        ("PUT", f"{OF_VERSION}/signature", {**ENVELOPE, "signatures": [{**SIGNED, "sig": "?"}]}, "signatures.0.sig"),
+        ("POST", "/packages/import", {"source": "huggingface", "repo": "audit"}, "name"),
+    ],
+)
+def test_the_field_that_is_meant_is_named(api: Api, method: str, resource: str, body: Any, field: str) -> None:
+    status, problem, _ = api(method, resource, body)
+    assert (status, problem["errors"][0]["field"]) == (422, field)
+    assert problem["detail"].startswith(f"The request can't be accepted: {field}: ")
+
+
+def test_a_signature_of_a_version_that_was_deleted_is_404(api: Api) -> None:
+    # Given a version of which its number is all that is left
+    api.store.table.put(version_item(version(state=State.REJECTED, files=())))
+    status, problem, _ = api("PUT", f"{OF_VERSION}/signature", _body(signed(statement(FILES))))
+    assert (status, problem["type"]) == (404, "https://weir.dev/problems/version-not-found")
 
 
 def test_a_signature_by_a_stranger_or_of_something_else_is_422(api: Api) -> None:
@@ -368,7 +405,7 @@ def test_the_steps_of_an_import_are_called_by_name(
 
         # When its steps are called as the state machine does, Then each answers what the next one needs
         assert step("plan_import") == {"done": True, "files": 1}
-        assert step("copy_file", number=0) == {"done": True, "next_part": 2}
+        assert step("copy_file", number=0) == {"done": True, "next_part": 2, "quarantined": False}
         assert step("finish_import")["name"] == "acme-tiny-bert"
         assert step("undo_import", failure={"step": "Finish", "error": "States.Timeout", "cause": ""}) == {"aborted": 0}
 

@@ -29,7 +29,7 @@ from weir.packages import rules
 from weir.packages.contract_trust import RulesAsked, report_view
 from weir.packages.errors import NotTheOwner, PackageNotFound, VersionNotFound
 from weir.packages.items import file_item
-from weir.packages.models import Declared, File, State, Version
+from weir.packages.models import Declared, File, Manifest, State, Version
 from weir.packages.store import Store
 from weir.packages.validating import LONGEST_EVIDENCE, Facts, Outcome, judged, validate
 from weir.runtime.clock import Clock
@@ -52,8 +52,10 @@ def file(of: Declared, **fields: Any) -> File:
 
 def facts(*files: File, groups: tuple[str, ...] = (), **of_version: Any) -> Facts:
     """A version whose files are these, unless ``files`` says otherwise."""
-    made = served(**{"files": tuple(one.declared for one in files), **of_version})
-    return Facts(made, {one.declared.path: one for one in files}, frozenset(groups))
+    of = of_version.pop("files", tuple(one.declared for one in files))
+    return Facts(
+        served(files=of, **of_version), Manifest(of), {one.declared.path: one for one in files}, frozenset(groups)
+    )
 
 
 def outcome(asked: rules.AnyRule, known: Facts) -> Outcome:
@@ -272,7 +274,7 @@ def test_there_are_no_more_kinds_than_are_judged_and_told() -> None:
 def test_no_pattern_hangs(pattern: str) -> None:
     # Given the worst that a request may send, against long paths that almost match
     files = [declared(f"{number:03}{'a' * 500}b") for number in range(20)]
-    known = Facts(served(files=tuple(files)), {}, frozenset())
+    known = Facts(served(files=files), Manifest(tuple(files)), {}, frozenset())
 
     # When it is judged, Then it is judged: an expression that backtracks would not end before the test is ended
     assert outcome(rule("paths", deny=[pattern]), known).verdict in {"passed", "failed"}
@@ -286,7 +288,7 @@ def stored(store: Store) -> Version:
     """A version that the default rules pass."""
     made = served(metadata={"license": "mit"})
     put(store, package(), made)
-    store.table.put(file_item(file(made.files[0])))
+    store.table.put(file_item(file(declared())))
     return made
 
 
@@ -368,7 +370,7 @@ def test_what_changes_meanwhile_is_judged_anew(
     def quarantine() -> None:
         bad = replace(stored, state=State.QUARANTINED, quarantined=1, revision=2, updated_at=NOON)
         put(store, package(), bad)
-        store.table.put(file_item(file(stored.files[0], state=State.QUARANTINED, findings=(EVIL,))))
+        store.table.put(file_item(file(declared(), state=State.QUARANTINED, findings=(EVIL,))))
 
     Meanwhile(client, "transact_write_items", quarantine)
 

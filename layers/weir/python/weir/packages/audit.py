@@ -20,7 +20,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 from weir.packages.shapes import SHAPES
-from weir.packages.table import SCHEMA
+from weir.packages.table import AUDIT_SHARDS, SCHEMA, audit_list
 from weir.runtime.clock import parse_rfc3339, rfc3339
 from weir.runtime.dynamodb import Write
 
@@ -64,11 +64,12 @@ def entry(
     detail: Mapping[str, str] | None = None,
 ) -> Write:
     """The write of an entry, for the transaction of the change. Texts of ``detail`` are cut off at 512 characters."""
-    at = f"{rfc3339(now)}#{secrets.token_hex(8)}"
+    entry_id = secrets.token_hex(8)
+    at = f"{rfc3339(now)}#{entry_id}"
     item: dict[str, Any] = {
         "pk": f"AUDIT#{name}",
         "sk": at,
-        "list": f"AUDIT#{now:%Y-%m}",
+        "list": audit_list(f"{now:%Y-%m}", int(entry_id, 16) % AUDIT_SHARDS),
         "at": at,
         "schema": SCHEMA,
         "ttl": int((now + KEPT).timestamp()),

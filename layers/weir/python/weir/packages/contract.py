@@ -10,13 +10,13 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from weir.packages import names, semver
 from weir.packages.aliases import LATEST, Alias
 from weir.packages.found import Found
-from weir.packages.models import Declared, File, Package, Sensitivity, State, Version
+from weir.packages.models import Declared, File, Manifest, Package, Sensitivity, State, Version
 from weir.packages.parts import MOST_BYTES
 from weir.packages.searching import MOST_TAGS
 
 MOST_FILES = 1_000
 MOST_MANIFEST_BYTES = 300_000
-"""Of a version's files as JSON: with the rest of its item below the 400 KB that DynamoDB takes."""
+"""Of a version's files as JSON, which is more than their item takes: below the 400 KB that DynamoDB does."""
 
 MOST_METADATA_BYTES = 16_384
 MOST_METADATA_DEPTH = 32
@@ -26,7 +26,6 @@ MOST_FINDINGS_EACH = 3
 MOST_FINDINGS_TOLD = 1_000
 """That the view of a version tells, of all its files: with the rest of it below the 6 MB that Lambda answers."""
 
-CONTENT_TYPE = r"^[A-Za-z0-9!#$&^_.+-]{1,63}/[A-Za-z0-9!#$&^_.+-]{1,63}$"
 REFERENCE = r"^[0-9A-Za-z.+%-]{1,140}$"
 """A version or an alias in a path: percent-encoded, as REST APIs hand it on."""
 
@@ -117,7 +116,7 @@ class NewFile(_Body):
     path: Annotated[str, Field(min_length=1, max_length=512), AfterValidator(_path)]
     size: Annotated[int, Field(strict=True, ge=0, le=MOST_BYTES, description="Bytes")]
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="Of the whole file, in lower-case hex")]
-    content_type: Annotated[str, Field(pattern=CONTENT_TYPE)] = "application/octet-stream"
+    content_type: Annotated[str, Field(pattern=names.CONTENT_TYPE)] = "application/octet-stream"
 
 
 def _files(files: tuple[NewFile, ...]) -> tuple[NewFile, ...]:
@@ -351,12 +350,12 @@ def summary_of(version: Version) -> VersionSummary:
     return VersionSummary(**own, files=version.total)
 
 
-def version_view(version: Version, files: Iterable[File] = ()) -> VersionView:
+def version_view(version: Version, manifest: Manifest, files: Iterable[File] = ()) -> VersionView:
     """A version as answered; a file of which no upload was opened is as it was declared."""
     begun = {one.declared.path: one for one in files}
     own = {name: getattr(version, name) for name in VersionView.model_fields if name != "files"}
     each = min(MOST_FINDINGS_EACH, MOST_FINDINGS_TOLD // max(1, version.total))
-    told = tuple(_file_view(one, begun.get(one.path), each) for one in version.files)
+    told = tuple(_file_view(one, begun.get(one.path), each) for one in manifest.files)
     return VersionView(**own, files=told)
 
 

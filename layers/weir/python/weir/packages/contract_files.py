@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from weir.packages import names
 from weir.packages.models import File, State, Upload, UploadState
 from weir.packages.parts import MOST_BYTES, MOST_PARTS
+from weir.runtime.fields import wrong
 
 if TYPE_CHECKING:
     from weir.packages.bucket import Part
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
 
 UPLOAD_ID = r"^[0-9a-f]{32}$"
 MOST_URLS = 1_000
-_TYPE = (
-    r"^[A-Za-z0-9!#$&^_.+-]{1,63}/[A-Za-z0-9!#$&^_.+-]{1,63}(?:; ?[A-Za-z0-9_.+-]{1,31}=[A-Za-z0-9_.+-]{1,63}){0,3}$"
-)
 
 
 def _path(path: str) -> str:
@@ -40,7 +38,7 @@ FilePath = Annotated[
 ]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 in lower-case hex")]
 PartChecksum = Annotated[str, Field(pattern=r"^[A-Za-z0-9+/]{43}=$", description="SHA-256 of the part, in Base64")]
-Number = Annotated[int, Field(ge=1, le=MOST_PARTS, description="Part number, from 1")]
+Number = Annotated[int, Field(strict=True, ge=1, le=MOST_PARTS, description="Part number, from 1")]
 
 
 class _Body(BaseModel):
@@ -55,10 +53,12 @@ class NewUpload(_Body):
     """A file to be sent."""
 
     file: FilePath
-    size: int = Field(ge=0, le=MOST_BYTES, description="Bytes, to 5 TiB")
+    size: int = Field(strict=True, ge=0, le=MOST_BYTES, description="Bytes, to 5 TiB")
     sha256: Sha256
     content_type: str | None = Field(
-        default=None, pattern=_TYPE, description="Left out: as the version declares it, or application/octet-stream"
+        default=None,
+        pattern=names.CONTENT_TYPE,
+        description="Left out: as the version declares it, or application/octet-stream",
     )
 
     def asked(self) -> "Asked":
@@ -77,9 +77,9 @@ class PartsAsked(_Body):
     @model_validator(mode="after")
     def _one_each(self) -> Self:
         if len(set(self.numbers)) != len(self.numbers):
-            raise ValueError("numbers names a part twice")
+            raise wrong("numbers", "names a part twice")
         if set(self.checksums) != {str(number) for number in self.numbers}:
-            raise ValueError("checksums must hold one SHA-256 in Base64 for each of numbers, and no other")
+            raise wrong("checksums", "must hold one SHA-256 in Base64 for each of numbers, and no other")
         return self
 
     def by_number(self) -> dict[int, str]:

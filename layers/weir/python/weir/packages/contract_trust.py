@@ -15,6 +15,7 @@ from weir.packages.imports import ImportState, Wanted
 from weir.packages.models import Sensitivity, State
 from weir.packages.rules import MOST_GLOBS, MOST_RULES, Rule, globs
 from weir.packages.signing import MOST_PAYLOAD_BYTES, MOST_SIGNATURES, Envelope
+from weir.runtime.fields import wrong
 
 if TYPE_CHECKING:
     from weir.packages.importing import Progress
@@ -49,7 +50,7 @@ class RulesAsked(_Body):
     @model_validator(mode="after")
     def _few_globs(self) -> Self:
         if sum(map(globs, self.rules)) > MOST_GLOBS:
-            raise ValueError(f"rules: at most {MOST_GLOBS} globs in all of them")
+            raise wrong("rules", f"at most {MOST_GLOBS} globs in all of them")
         return self
 
 
@@ -93,7 +94,7 @@ class ScoreView(_View):
 # Signatures
 
 
-class NewKey(_Body):
+class NewPublicKey(_Body):
     """A public key to be registered."""
 
     label: Annotated[
@@ -151,7 +152,7 @@ class EnvelopeBody(_Body):
     @model_validator(mode="after")
     def _once_each(self) -> Self:
         if len({one.keyid for one in self.signatures}) != len(self.signatures):
-            raise ValueError("signatures: a key signs once")
+            raise wrong("signatures", "a key signs once")
         return self
 
     def envelope(self) -> Envelope:
@@ -194,7 +195,7 @@ class NewImport(_Body):
     def _has_a_name(self) -> Self:
         made = _default_name(self.repo)
         if self.name is None and (not re.fullmatch(names.NAME, made) or made in names.RESERVED):
-            raise ValueError(f"name: {made} is no name of a package; give one")
+            raise wrong("name", f"{made} is no name of a package; give one")
         return self
 
     def wanted(self) -> Wanted:

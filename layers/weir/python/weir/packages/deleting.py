@@ -9,7 +9,7 @@ can be taken again, so whoever finds the mark goes on: the same request, or the 
 from collections.abc import Iterator
 from dataclasses import replace
 
-from weir.packages import aliases, audit, committing, ending, scans
+from weir.packages import aliases, audit, committing, ending, gone, scans
 from weir.packages.audit import Asker
 from weir.packages.bucket import Stored
 from weir.packages.committing import Outcome
@@ -25,10 +25,11 @@ from weir.packages.table import (
     blob_key,
     deletion_key,
     file_key,
+    manifest_key,
     signature_key,
 )
 from weir.packages.wiring import Deps
-from weir.runtime.dynamodb import Write
+from weir.runtime.dynamodb import Write, again
 
 SECONDS = 15.0
 """That a request works on it, of the 29 that API Gateway waits; the sweep does the rest."""
@@ -187,15 +188,24 @@ def _remove_object(stored: Stored, of: File | Upload, deps: Deps) -> None:
         if not deps.store.table.put_new(blob_item(blob)):
             _remove_object(stored, of, deps)
             return
-    if blob.object_version != stored.object_version:
-        deps.bucket.delete(stored.key, stored.object_version)
-    elif blob.is_going:
-        _remove_going(blob, deps)
+    if blob.object_version == stored.object_version:
+        if blob.is_going:
+            _remove_going(blob, deps)
+        return
+    told = gone.told(deps.store, name, sha256, stored.object_version)
+    another = Write(
+        key=blob_key(name, sha256), when="object_version = :read", values={"read": blob.object_version}, check=True
+    )
+    if again(lambda: deps.store.table.transact([told, another]), deps.clock):
+        _remove_object(stored, of, deps)  # it may be a file's by now
+        return
+    deps.bucket.delete(stored.key, stored.object_version)
 
 
 def _remove_going(blob: Blob, deps: Deps) -> None:
     """Delete the object of bytes that are going, and then what tells of it."""
     deps.bucket.delete(blob.key, blob.object_version)
+    gone.tell(deps.store, blob.name, blob.sha256, blob.object_version)
     when, names = "#references = :none AND object_version = :object", {"references": "references"}
     values = {"none": 0, "object": blob.object_version}
     deps.store.table.delete(blob_key(blob.name, blob.sha256), when, values, names)
@@ -208,8 +218,8 @@ def _forget(name: str, version: str, store: Store) -> None:
         found = store.version(name, version)
         if found is None or store.table.get(deletion_key(name, version)) is None:
             return None
-        bare = replace(found, files=(), metadata={}, description="", validation=None, signature=None)
-        gone = [Write(key=deletion_key(name, version)), Write(key=signature_key(name, version))]
-        return [stored_version(found, bare, store.clock.now()), *gone], None
+        bare = replace(found, total=0, size=0, metadata={}, description="", validation=None, signature=None)
+        own = [Write(key=key(name, version)) for key in (deletion_key, manifest_key, signature_key)]
+        return [stored_version(found, bare, store.clock.now()), *own], None
 
     store.settle(attempt)

@@ -44,7 +44,8 @@ def download(name: str, version: str, path: str, seconds: int, asker: Asker, dep
     """
     _, found = seen_version(name, version, asker.principal, deps.store)
     file = deps.store.file(found.name, found.version, path)
-    if file is None and found.declared(path) is None:
+    # Of a version that is served every file has a row; of another, the manifest tells whether it is to have one.
+    if file is None and (found.is_served or deps.store.manifest(found).declared(path) is None):
         raise FileNotFound(f"{found.name} {found.version} has no file {path!r}.")
     if not found.is_served:
         raise NotAvailable(f"{found.name} {found.version} is {found.state}; files are served once all are AVAILABLE.")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
-from weir.packages import audit, models
+from weir.packages import audit, gone, models
 from weir.packages.aliases import latest_after
 from weir.packages.audit import Asker
 from weir.packages.bucket import Stored
@@ -27,10 +27,14 @@ Who = Asker | Literal["system"]
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A file whose bytes are in S3, and its version with them."""
+    """A file whose bytes are in S3, and its version with them; whether it was quarantined by this very call.
+
+    That is told where the bytes were verified before, and the file has a name that they may not have.
+    """
 
     file: File
     version: Version
+    is_quarantined: bool = False
 
 
 def finish(upload: Upload, stored: Stored, who: Who, deps: Deps) -> Kept:
@@ -89,7 +93,7 @@ def keeping(
     known = blob if blob is not None and blob.object_version == stored.object_version else None
     file = replace(file_after, state=State.SCANNING, key=stored.key, object_version=stored.object_version)
     version = models.committed(after)
-    writes = [_one_more(known) if known else _first(file, blob, stored)]
+    writes = [one_more(known)] if known else _first(file, blob, stored)
     if known is not None and known.verified:
         verdict = Verdict(known.sha256, None, known.content, known.findings)
         file, version, told = judge_file(file, version, verdict)
@@ -101,7 +105,7 @@ def keeping(
     if version.state is State.AVAILABLE and before.state is not State.AVAILABLE:
         writes.append(audit.entry("version.available", "system", version.name, version.version, now))
         writes += latest_after(package, version, now)
-    return writes, Kept(file, version)
+    return writes, Kept(file, version, file.state is State.QUARANTINED)
 
 
 def upload_detail(upload: Upload) -> dict[str, str]:
@@ -134,7 +138,7 @@ def _to_keep(blob: Blob | None, found: Stored, deps: Deps) -> Stored:
     return found
 
 
-def _one_more(blob: Blob) -> Write:
+def one_more(blob: Blob) -> Write:
     """One more file of the same bytes, unless they were scanned, or their last file has gone, since they were read."""
     return Write(
         key=blob_key(blob.name, blob.sha256),
@@ -145,8 +149,8 @@ def _one_more(blob: Blob) -> Write:
     )
 
 
-def _first(file: File, stale: Blob | None, stored: Stored) -> Write:
-    """The first file of these bytes; ``stale`` tells of an object that is no longer there."""
+def _first(file: File, stale: Blob | None, stored: Stored) -> list[Write]:
+    """The first file of these bytes, whose object was seen; ``stale`` tells of one that is no longer there."""
     blob = Blob(
         name=file.name,
         sha256=file.declared.sha256,
@@ -156,6 +160,7 @@ def _first(file: File, stale: Blob | None, stored: Stored) -> Write:
         verified=False,
         references=1,
     )
+    there = gone.is_not(blob.name, blob.sha256, blob.object_version)
     if stale is None:
-        return Write(put=blob_item(blob), when="attribute_not_exists(pk)")
-    return Write(put=blob_item(blob), when="object_version = :was", values={"was": stale.object_version})
+        return [Write(put=blob_item(blob), when="attribute_not_exists(pk)"), there]
+    return [Write(put=blob_item(blob), when="object_version = :was", values={"was": stale.object_version}), there]

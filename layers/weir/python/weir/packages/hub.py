@@ -239,7 +239,7 @@ class Hub:
         whole = bytearray() if into is None else into
         before = len(whole)
         try:
-            while chunk := response.read(_CHUNK):
+            while chunk := response.read1(_CHUNK):  # what has come, so that one byte a second does not pass the end
                 whole += chunk
                 if len(whole) - before > most:
                     del whole[before:]

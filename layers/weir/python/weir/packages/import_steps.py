@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 from weir.packages import audit, names
 from weir.packages.aborting import abort_upload
 from weir.packages.bucket import UploadGone
-from weir.packages.committing import Told, commit
+from weir.packages.committing import Outcome, Told, commit, recover
 from weir.packages.errors import (
+    CommitUnderWay,
     NotAvailable,
     NotTheOwner,
     PackageNotFound,
@@ -27,9 +28,10 @@ from weir.packages.errors import (
 from weir.packages.hashing import Sha256
 from weir.packages.hub import Hub, HubFile, Place
 from weir.packages.imports import ENDED, Failure, Import, ImportedFile, Imports, ImportState, stored_import
+from weir.packages.models import State, UploadState
 from weir.packages.opening import Asked, open_upload
 from weir.packages.parts import MIB, part_range, part_size
-from weir.packages.store import stored_version
+from weir.packages.store import stored_upload, stored_version
 from weir.packages.trust_errors import CopyWrong, ImportEnded, ImportRefused
 from weir.packages.wiring import Deps
 from weir.runtime.clock import rfc3339
@@ -38,6 +40,7 @@ from weir.runtime.errors import FieldError
 from weir.runtime.field_errors import invalid
 
 if TYPE_CHECKING:
+    from weir.packages.finishing import Kept
     from weir.packages.models import Upload
 
 MOST_FILES = 1_000
@@ -106,7 +109,7 @@ def plan(import_id: str, deps: Deps, hub: Hub, until: Until) -> dict[str, Any]:
 def copy(import_id: str, number: int, deps: Deps, hub: Hub, until: Until) -> dict[str, Any]:
     """Copy parts of a file while there is time, and commit it after the last.
 
-    Answers ``{"done", "next_part"}``; called again until it is done.
+    Answers ``{"done", "next_part", "quarantined"}``, the last for the call that did so; called again until it is done.
 
     Raises
     ------
@@ -120,26 +123,27 @@ def copy(import_id: str, number: int, deps: Deps, hub: Hub, until: Until) -> dic
     found = _open(imports, import_id)
     file = imports.file(import_id, number)
     if file.done:
-        return {"done": True, "next_part": file.next_part}
+        return _copying(file, done=True)
     assert file.sha256 is not None
     assert found.version is not None
     asked = Asked(file.path, file.size, file.sha256)
-    upload = open_upload(found.wanted.name, found.version, asked, found.asker, deps).upload
+    opened = open_upload(found.wanted.name, found.version, asked, found.asker, deps, import_id)
+    upload = opened.upload
     if upload is None:  # these bytes are here already
         imports.progressed(file, replace(file, done=True))
-        return {"done": True, "next_part": file.next_part}
+        return _copying(file, done=True, quarantined=opened.file.state is State.QUARANTINED)
     if file.upload_id != upload.upload_id:
         file = _begun(file, upload, found, imports, deps)
     try:
         file = _copied(file, upload, found, imports, deps, hub, until)
         if file.next_part <= upload.parts:
-            return {"done": False, "next_part": file.next_part}
-        _commit(upload, found, deps)
+            return _copying(file, done=False)
+        kept = _commit(upload, found, deps)
     except UploadGone as gone:
         # Somebody else has committed or ended it: another import of the same files, say. The next call looks anew.
         raise Contended(f"The upload of {file.path!r} was ended.", retry_after=5) from gone
     imports.progressed(file, replace(file, done=True))
-    return {"done": True, "next_part": file.next_part}
+    return _copying(file, done=True, quarantined=kept.is_quarantined)
 
 
 def finish(import_id: str, deps: Deps) -> dict[str, Any]:
@@ -165,15 +169,17 @@ def finish(import_id: str, deps: Deps) -> dict[str, Any]:
 
 
 def undo(import_id: str, failure: Failure, deps: Deps) -> dict[str, Any]:
-    """Keep why it failed, and abort its uploads; what is committed stays, so that another import goes on from there."""
+    """Keep why it failed, and abort the uploads that are its own: those that it has opened and nobody else was given.
+
+    What is committed stays, so that another import goes on from there. An upload that is shared expires, where none of
+    those who have it ends it.
+    """
     imports = Imports(deps.store.table, deps.clock)
     found = imports.failed(import_id, failure)
     if found.state is ImportState.DONE:
         return {"aborted": 0}
-    open_ones = [one for one in imports.files(import_id) if one.upload_id is not None and not one.done]
-    for one in open_ones:
-        _abort(str(one.upload_id), found, deps)
-    return {"aborted": len(open_ones)}
+    begun = [one.upload_id for one in imports.files(import_id) if one.upload_id is not None and not one.done]
+    return {"aborted": sum(_abort(upload_id, found, deps) for upload_id in begun)}
 
 
 def source_of(found: Import) -> dict[str, str]:
@@ -306,6 +312,10 @@ def _texts(value: Any) -> str | list[str] | None:
 # Copying
 
 
+def _copying(file: ImportedFile, *, done: bool, quarantined: bool = False) -> dict[str, Any]:
+    return {"done": done, "next_part": file.next_part, "quarantined": quarantined}
+
+
 def _begun(file: ImportedFile, upload: "Upload", found: Import, imports: Imports, deps: Deps) -> ImportedFile:
     """The file with its upload, from the first part on; where the import has failed meanwhile, nothing is left open."""
     try:
@@ -334,17 +344,38 @@ def _copied(
     return file
 
 
-def _commit(upload: "Upload", found: Import, deps: Deps) -> None:
+def _commit(upload: "Upload", found: Import, deps: Deps) -> "Kept":
     arrived = deps.bucket.all_parts(upload.key, upload.s3_upload_id)
     told = [Told(one.number, one.etag, one.sha256) for one in arrived]
-    commit(upload.name, upload.version, upload.upload_id, told, found.asker, deps)
+    return commit(upload.name, upload.version, upload.upload_id, told, found.asker, deps)
 
 
-def _abort(upload_id: str, found: Import, deps: Deps) -> None:
+def _abort(upload_id: str, found: Import, deps: Deps) -> bool:
+    """Whether an upload of the import's own is aborted, now or before; one that anybody else was given goes on."""
+    if not deps.store.settle(lambda: _marked(upload_id, found, deps)):
+        return False
     try:
         abort_upload(found.wanted.name, str(found.version), upload_id, found.asker, deps)
     except (NotAvailable, UploadNotFound, VersionNotFound, PackageNotFound, NotTheOwner):
-        return  # committed after all, or gone with its version; the sweep ends what is nobody's
+        return False  # committed after all, or gone with its version; the sweep ends what is nobody's
+    return True
+
+
+def _marked(upload_id: str, found: Import, deps: Deps) -> tuple[list[Write], bool] | bool:
+    """The write by which nobody is given an upload any more, while it is the import's own: whether it is to be aborted.
+
+    On condition that it is as it was read, so that nobody can be given it in between.
+    """
+    upload = deps.store.upload(upload_id)
+    if upload is None or upload.import_id != found.import_id:
+        return False
+    if upload.state is UploadState.COMMITTING:
+        if recover(upload_id, deps, found.asker) is Outcome.UNDER_WAY:
+            raise CommitUnderWay("The upload is being committed.", retry_after=5)
+        return _marked(upload_id, found, deps)
+    if upload.state is not UploadState.OPEN:
+        return True
+    return [stored_upload(upload, replace(upload, state=UploadState.ABORTING))], True
 
 
 def _place(file: ImportedFile, found: Import) -> Place:

@@ -12,9 +12,9 @@ from datetime import datetime
 from weir.packages.audit import Asker
 from weir.packages.imports import ENDED, Failure, Import, Imports, ImportState, Wanted
 from weir.packages.models import Version
+from weir.packages.registering import check
 from weir.packages.store import Store
 from weir.packages.trust_errors import ImportNotFound
-from weir.packages.visibility import owned
 from weir.runtime.clock import Clock
 from weir.runtime.errors import Conflict, WeirError
 from weir.runtime.http import Principal
@@ -43,16 +43,15 @@ def start(wanted: Wanted, asker: Asker, store: Store, machine: Machine, clock: C
 
     Raises
     ------
-    PackageNotFound, NotTheOwner
-        There is a package of this name, and it is another user's.
+    PackageNotFound, NotTheOwner, NameTaken, VersionExists, Forbidden, Invalid
+        It could not be registered, whatever the hub has: the name is another's, or what is asked for of the package
+        is not so, or may not be.
     ImportExists
         The key has started another import.
     WeirError
         Step Functions would not start it; nothing is left of it.
     """
-    package = store.package(wanted.name)
-    if package is not None:
-        owned(package, wanted.name, asker.principal)
+    check(wanted, asker.principal, store)
     imports, now = Imports(store.table, clock), clock.now()
     now = now.replace(microsecond=now.microsecond // 1000 * 1000)  # as it is read back
     made = Import(_id(now, asker.principal.sub, key), wanted, asker, now, now)

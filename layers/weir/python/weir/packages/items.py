@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from weir.packages import semver
-from weir.packages.models import Blob, Declared, File, Package, State, Upload, UploadState, Version
+from weir.packages.models import Blob, Declared, File, Manifest, Package, State, Upload, UploadState, Version
 from weir.packages.shapes import SHAPES
 from weir.packages.table import (
     PACKAGES,
@@ -16,6 +16,7 @@ from weir.packages.table import (
     alias_key,
     blob_key,
     file_key,
+    manifest_key,
     package_key,
     upload_key,
     version_key,
@@ -76,10 +77,11 @@ def version_item(version: Version) -> Item:
         "owner": version.owner,
         "description": version.description,
         "metadata": json.dumps(version.metadata, sort_keys=True),  # its numbers may be fractions
-        "files": [asdict(one) for one in version.files],
         "digest": version.digest,
         "created_at": rfc3339(version.created_at),
         "updated_at": rfc3339(version.updated_at),
+        "total": version.total,
+        "size": version.size,
         "state": version.state.value,
         "committed": version.committed,
         "verified": version.verified,
@@ -102,10 +104,11 @@ def version_of(item: Mapping[str, Any]) -> Version:
         owner=item["owner"],
         description=item["description"],
         metadata=json.loads(item["metadata"]),
-        files=tuple(Declared(**one) for one in item["files"]),
         digest=item["digest"],
         created_at=parse_rfc3339(item["created_at"]),
         updated_at=parse_rfc3339(item["updated_at"]),
+        total=item["total"],
+        size=item["size"],
         state=State(item["state"]),
         committed=item["committed"],
         verified=item["verified"],
@@ -117,6 +120,20 @@ def version_of(item: Mapping[str, Any]) -> Version:
         signature=item["signature"],
         revision=item["revision"],
     )
+
+
+def manifest_item(name: str, version: str, manifest: Manifest) -> Item:
+    """The item of a version's manifest."""
+    return {
+        **manifest_key(name, version),
+        "schema": SCHEMA,
+        "files": [asdict(one) for one in manifest.files],
+    }
+
+
+def manifest_of(item: Mapping[str, Any]) -> Manifest:
+    """The manifest of an item."""
+    return Manifest(tuple(Declared(**one) for one in SHAPES.current(item)["files"]))
 
 
 def file_item(file: File) -> Item:
@@ -179,6 +196,7 @@ def upload_item(upload: Upload) -> Item:
         "expires_at": rfc3339(upload.expires_at),
         "state": upload.state.value,
         "lease_until": _told(upload.lease_until),
+        "import_id": upload.import_id,
         "revision": upload.revision,
     }
 
@@ -200,6 +218,7 @@ def upload_of(item: Mapping[str, Any]) -> Upload:
         expires_at=parse_rfc3339(item["expires_at"]),
         state=UploadState(item["state"]),
         lease_until=_time(item["lease_until"]),
+        import_id=item.get("import_id"),
         revision=item["revision"],
     )
 

@@ -1,8 +1,9 @@
 """Packages, versions, files and uploads, and how a version's state follows from what happens to its files.
 
-A version declares its files when it is registered, or takes one file: that of its first upload. Its state is computed
-here, in one place, from counts; whoever stores a change stores the version as these functions return it, on condition
-that nobody has changed it since it was read (``revision``).
+A version declares its files when it is registered, or takes one file: that of its first upload. Its manifest names
+them, and never changes; the version itself only counts them. Its state is computed here, in one place, from counts;
+whoever stores a change stores the version as these functions return it, on condition that nobody has changed it since
+it was read (``revision``).
 """
 
 from collections.abc import Mapping
@@ -39,6 +40,27 @@ class Declared:
 
 
 @dataclass(frozen=True, slots=True)
+class Manifest:
+    """The files of a version, by path. None while no file is declared."""
+
+    files: tuple[Declared, ...] = ()
+
+    @property
+    def total(self) -> int:
+        """How many they are."""
+        return len(self.files)
+
+    @property
+    def size(self) -> int:
+        """Bytes of all of them."""
+        return sum(one.size for one in self.files)
+
+    def declared(self, path: str) -> Declared | None:
+        """The declaration of one of them."""
+        return next((one for one in self.files if one.path == path), None)
+
+
+@dataclass(frozen=True, slots=True)
 class Package:
     """A named line of versions. ``latest`` is its newest release that is served; ``revision`` counts its changes."""
 
@@ -57,18 +79,22 @@ class Package:
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A version of a package. ``committed``, ``verified`` and ``quarantined`` count files; ``total`` is 0 while no file
-    is declared. ``revision`` counts its changes. ``digest`` is the fingerprint of what was registered."""
+    """A version of a package, but for what its manifest names: ``total`` files of ``size`` bytes in all.
+
+    ``committed``, ``verified`` and ``quarantined`` count files; ``total`` is 0 while no file is declared. ``revision``
+    counts its changes. ``digest`` is the fingerprint of what was registered.
+    """
 
     name: str
     version: str
     owner: str
     description: str
     metadata: Mapping[str, Any]
-    files: tuple[Declared, ...]
     digest: str
     created_at: datetime
     updated_at: datetime
+    total: int = 0
+    size: int = 0
     state: State = State.INITIATED
     committed: int = 0
     verified: int = 0
@@ -81,23 +107,9 @@ class Version:
     revision: int = 1
 
     @property
-    def total(self) -> int:
-        """How many files it has when it is whole."""
-        return len(self.files)
-
-    @property
-    def size(self) -> int:
-        """Bytes of all its files."""
-        return sum(one.size for one in self.files)
-
-    @property
     def is_served(self) -> bool:
         """Whether its files may be downloaded by whoever may see it. A yanked version is hidden, and still served."""
         return self.state is State.AVAILABLE
-
-    def declared(self, path: str) -> Declared | None:
-        """The declaration of one of its files."""
-        return next((one for one in self.files if one.path == path), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +146,10 @@ class UploadState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A multipart upload of one file. ``s3_upload_id`` is S3's; ``part_size`` in bytes, all parts but the last."""
+    """A multipart upload of one file. ``s3_upload_id`` is S3's; ``part_size`` in bytes, all parts but the last.
+
+    ``import_id`` is the import that has opened it, as long as nobody else was given it too.
+    """
 
     upload_id: str
     name: str
@@ -149,6 +164,7 @@ class Upload:
     expires_at: datetime
     state: UploadState = UploadState.OPEN
     lease_until: datetime | None = None
+    import_id: str | None = None
     revision: int = 1
 
 
@@ -181,8 +197,8 @@ class Blob:
 
 def opened(version: Version, declared: Declared) -> Version:
     """An upload of one of its files was opened; where it has declared none, that file is its only one."""
-    files = version.files or (declared,)
-    return _settled(replace(version, files=files), begun=True)
+    known = version if version.total else replace(version, total=1, size=declared.size)
+    return _settled(known, begun=True)
 
 
 def committed(version: Version) -> Version:

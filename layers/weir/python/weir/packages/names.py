@@ -12,6 +12,9 @@ NAME = r"^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,126}[A-Za-z0-9])?$"
 ALIAS = r"^[a-z](?:[a-z0-9-]{0,62}[a-z0-9])?$"
 """Begins with a letter, so that no alias is a version."""
 
+CONTENT_TYPE = r"^[A-Za-z0-9!#$&^_.+-]{1,63}/[A-Za-z0-9!#$&^_.+-]{1,63}$"
+"""A media type without parameters."""
+
 RESERVED = frozenset({"audit", "import", "imports", "public-keys", "unverified"})
 """Paths below ``/packages`` that are routes."""
 

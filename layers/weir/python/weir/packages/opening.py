@@ -19,9 +19,9 @@ from weir.packages.ending import ENDED
 from weir.packages.errors import CommitUnderWay, FileExists, NotAvailable, UploadEnded, VersionExists
 from weir.packages.finding import owned_upload, owned_version
 from weir.packages.finishing import keeping, upload_detail
-from weir.packages.models import Blob, Declared, File, Package, State, Upload, UploadState, Version
+from weir.packages.models import Blob, Declared, File, Manifest, Package, State, Upload, UploadState, Version
 from weir.packages.parts import part_count, part_range, part_size
-from weir.packages.store import stored_file, stored_upload, stored_version
+from weir.packages.store import stored_file, stored_manifest, stored_upload, stored_version
 from weir.packages.table import blob_object
 from weir.packages.wiring import Deps
 from weir.runtime.dynamodb import Write
@@ -64,10 +64,13 @@ class PartUrl:
     expires_in: int = URL_SECONDS
 
 
-def open_upload(name: str, version: str, asked: Asked, asker: Asker, deps: Deps) -> Opened:
+def open_upload(
+    name: str, version: str, asked: Asked, asker: Asker, deps: Deps, import_id: str | None = None
+) -> Opened:
     """Open the upload of a file; the same again is the same one, until it ends.
 
-    A version that has declared no files takes this one for its only file.
+    A version that has declared no files takes this one for its only file. ``import_id`` is the import that asks: the
+    upload that it opens is its own until anybody else is given it.
 
     Raises
     ------
@@ -86,12 +89,12 @@ def open_upload(name: str, version: str, asked: Asked, asker: Asker, deps: Deps)
     def attempt() -> tuple[list[Write], Opened] | Opened:
         place = _place(name, version, asked, asker, deps)
         if place.file is not None and (place.upload is not None or place.file.state in _HERE):
-            return Opened(place.file, place.upload)
+            return _given(place.file, place.upload, import_id)
         blob = deps.store.blob(place.version.name, place.declared.sha256)
         if blob is not None and _is_here(blob, deps):
             return _taken_over(place, blob, asker, deps)
         if not made:
-            made.append(_begun(place, asker, deps))
+            made.append(_begun(place, asker, deps, import_id))
         return _written(place, made[0], asker, deps)
 
     opened = deps.store.settle(attempt)
@@ -162,6 +165,11 @@ class _Place:
         return models.opened(self.version, self.declared)
 
     @property
+    def manifest(self) -> list[Write]:
+        """The write of a version's manifest where it has none yet, for the transaction that counts its file."""
+        return [] if self.version.total else [stored_manifest(self.version, Manifest((self.declared,)))]
+
+    @property
     def blank(self) -> File:
         """The file as it is before anything came of it."""
         name, declared = self.version.name, self.declared
@@ -172,8 +180,8 @@ class _Place:
 def _place(name: str, version: str, asked: Asked, asker: Asker, deps: Deps) -> _Place:
     """What there is of a file, once an upload that is past its time or was left half is out of the way."""
     package, found = owned_version(name, version, asker.principal, deps.store)
-    declared = _declared(found, asked)
-    file = deps.store.file(found.name, found.version, declared.path)
+    file = deps.store.file(found.name, found.version, asked.path)
+    declared = _declared(found, file, asked, deps)
     _check_states(found, file)
     upload = None
     if file is not None and file.upload_id is not None and file.state not in _HERE:
@@ -192,6 +200,14 @@ def _is_here(blob: Blob, deps: Deps) -> bool:
     return blob.verified and not blob.is_going and deps.bucket.head(blob.key, blob.object_version) is not None
 
 
+def _given(file: File, upload: Upload | None, import_id: str | None) -> tuple[list[Write], Opened] | Opened:
+    """The upload that is open, or none where the bytes are here. An import's is its own no longer for anybody else."""
+    if upload is None or upload.import_id in {None, import_id}:
+        return Opened(file, upload)
+    shared = replace(upload, import_id=None)
+    return [stored_upload(upload, shared)], Opened(file, replace(shared, revision=upload.revision + 1))
+
+
 def _taken_over(place: _Place, blob: Blob, asker: Asker, deps: Deps) -> tuple[list[Write], Opened]:
     """The file is of bytes that the package has, verified: nothing is to be sent."""
     declared, now = place.declared, deps.clock.now()
@@ -201,7 +217,7 @@ def _taken_over(place: _Place, blob: Blob, asker: Asker, deps: Deps) -> tuple[li
     writes, kept = keeping(place.package, place.version, place.opened, place.file, place.blank, blob, stored, now)
     told = {"file": declared.path, "size": str(declared.size), "sha256": declared.sha256, "present": "true"}
     entry = audit.entry("upload.committed", asker, place.version.name, place.version.version, now, told)
-    return [*writes, entry], Opened(kept.file, None)
+    return [*writes, *place.manifest, entry], Opened(kept.file, None)
 
 
 def _written(place: _Place, upload: Upload, asker: Asker, deps: Deps) -> tuple[list[Write], Opened]:
@@ -213,15 +229,16 @@ def _written(place: _Place, upload: Upload, asker: Asker, deps: Deps) -> tuple[l
         stored_file(place.file, file, now),
         audit.entry("upload.opened", asker, upload.name, upload.version, now, upload_detail(upload)),
         *([stored_version(before, after, now)] if after != before else []),
+        *place.manifest,
     ]
     return writes, Opened(file, upload, is_new=True)
 
 
-def _declared(version: Version, asked: Asked) -> Declared:
+def _declared(version: Version, file: File | None, asked: Asked, deps: Deps) -> Declared:
     """What is asked for, as the version declares it. VersionExists, FileExists where it says otherwise."""
-    known = version.declared(asked.path)
+    known = file.declared if file else deps.store.manifest(version).declared(asked.path)
     if known is None:
-        if version.files:
+        if version.total:
             raise VersionExists(f"The version has other files, and none {asked.path!r}; make another version.")
         return Declared(asked.path, asked.size, asked.sha256, asked.content_type or DEFAULT_TYPE)
     asked_for = Declared(asked.path, asked.size, asked.sha256, asked.content_type or known.content_type)
@@ -237,7 +254,7 @@ def _check_states(version: Version, file: File | None) -> None:
             raise NotAvailable(f"The {told} is {thing.state} and takes no upload; make another version.")
 
 
-def _begun(place: _Place, asker: Asker, deps: Deps) -> Upload:
+def _begun(place: _Place, asker: Asker, deps: Deps, import_id: str | None) -> Upload:
     """A new upload, begun at S3. Where nothing comes of it, the sweep finds one that no row tells of."""
     upload_id, declared, now = secrets.token_hex(16), place.declared, deps.clock.now()
     key = blob_object(place.version.name, declared.sha256)
@@ -253,6 +270,7 @@ def _begun(place: _Place, asker: Asker, deps: Deps) -> Upload:
         owner=asker.principal.sub,
         created_at=now,
         expires_at=now + OPEN_FOR,
+        import_id=import_id,
     )
 
 

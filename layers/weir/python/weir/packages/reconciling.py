@@ -5,25 +5,26 @@
 3. Multipart uploads of S3's that no row tells of are aborted.
 4. Objects that no row tells of are recorded as UNVERIFIED under their real keys; those recorded that are gone, or a
    file's, are taken out again.
-5. Of every package, files that wait for a scan nobody is at are queued anew, and files whose object is gone are told.
+5. Of every package, files that wait for a scan nobody is at are queued anew; files whose object is lost are given the
+   one that their bytes have by now, or told of; bytes that are being deleted are told of by themselves.
 
 A dry run tells what would be done, and does none of it. Nothing that is served is touched.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from random import Random
 from typing import Any
 
-from weir.packages import deleting, found, items, scans
+from weir.packages import deleting, found, healing, items, scans
 from weir.packages.arriving import is_a_files
 from weir.packages.bucket import Begun, Listed
 from weir.packages.committing import Outcome, recover
 from weir.packages.errors import CommitUnderWay
-from weir.packages.models import Blob, Upload, UploadState
+from weir.packages.models import Blob, File, State, Upload, UploadState
 from weir.packages.sqs import ScanQueue
-from weir.packages.table import PACKAGES, UPLOADS, blob_key, bytes_of, partition
+from weir.packages.table import PACKAGES, UPLOADS, blob_key, bytes_of
 from weir.packages.wiring import Deps
 from weir.runtime.dynamodb import Item
 from weir.runtime.errors import WeirError
@@ -37,7 +38,10 @@ KEYS_A_CALL = 100
 
 @dataclass(slots=True)
 class Reconciled:
-    """What a sweep did or, in a dry run, would do. ``unfinished`` tells that its time was not enough."""
+    """What a sweep did or, in a dry run, would do. ``unfinished`` tells that its time was not enough.
+
+    ``missing`` are objects that files name and the bucket has not; ``going`` those of deletions that are under way.
+    """
 
     dry_run: bool
     uploads: dict[str, str] = field(default_factory=dict)
@@ -46,13 +50,15 @@ class Reconciled:
     unverified: list[str] = field(default_factory=list)
     forgotten: list[str] = field(default_factory=list)
     queued: list[str] = field(default_factory=list)
+    restored: list[str] = field(default_factory=list)
+    going: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
     unfinished: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able; lists that are long are cut, beside their lengths."""
-        lists = ("deleted", "aborted", "unverified", "forgotten", "queued", "missing", "failed")
+        lists = ("deleted", "aborted", "unverified", "forgotten", "queued", "restored", "going", "missing", "failed")
         told: dict[str, Any] = {name: sorted(getattr(self, name))[:MOST_TOLD] for name in lists}
         uploads = dict(sorted(self.uploads.items())[:MOST_TOLD])
         counts = {name: len(getattr(self, name)) for name in ("uploads", *lists)}
@@ -210,7 +216,7 @@ class _Sweep:
     # 5
 
     def packages(self, rng: Random) -> None:
-        """Of every package, its files that wait, and its bytes."""
+        """Of every package, its files that wait, its bytes, and its files that have lost them."""
         names = [item["name"] for item in self._listed(PACKAGES)]
         start = rng.randrange(len(names)) if names else 0
         for name in names[start:] + names[:start]:
@@ -221,14 +227,29 @@ class _Sweep:
             if not self._is_scanned_now(name, sha256):
                 self._queue(name, sha256)
         there = self._there(name)
-        for item in self.deps.store.table.all(
-            "pk = :pk AND begins_with(sk, :begin)", {"pk": partition(name), "begin": "B#"}
-        ):
-            blob = items.blob_of(item)
-            if (blob.key, blob.object_version) in there:
-                continue
-            if self.deps.bucket.head(blob.key, blob.object_version) is None:  # the list may be older than the row
-                self.done.missing.append(blob.key)
+        blobs = {blob.sha256: blob for blob in self.deps.store.blobs(name)}
+        for blob in blobs.values():
+            if blob.is_going:
+                self.done.going.append(blob.key)
+            else:
+                self._look_for(blob.key, blob.object_version, there)
+        for file in self.deps.store.files_of_all(name):
+            if file.state is State.AVAILABLE and (file.key, file.object_version) not in there:
+                self.trying(file.key, lambda file=file: self._file(file, blobs, there))  # type: ignore[misc]
+
+    def _file(self, file: File, blobs: Mapping[str, Blob], there: set[tuple[str, str]]) -> None:
+        """A file that is served, and whose object was not seen."""
+        may_have = healing.may_have(file, blobs.get(file.declared.sha256))
+        if may_have and (self.done.dry_run or healing.heal(file, self.deps)):
+            self.done.restored.append(f"{file.name} {file.version} {file.declared.path}")
+        elif file.object_version is not None:
+            self._look_for(file.key, file.object_version, there)
+
+    def _look_for(self, key: str, object_version: str, there: set[tuple[str, str]]) -> None:
+        if (key, object_version) in there or key in self.done.missing:
+            return
+        if self.deps.bucket.head(key, object_version) is None:  # the list may be older than the row
+            self.done.missing.append(key)
 
     def _is_scanned_now(self, name: str, sha256: str) -> bool:
         lease = scans.leased_until(self.deps.store, name, sha256)

@@ -9,14 +9,15 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
+from typing import Protocol
 
 from weir.packages import audit, items, names, searching
 from weir.packages.audit import Asker
 from weir.packages.contract import NewVersion
 from weir.packages.errors import NameTaken, VersionExists
-from weir.packages.models import Declared, Package, State, Version
+from weir.packages.models import Declared, Manifest, Package, Sensitivity, State, Version
 from weir.packages.shapes import SHAPES
-from weir.packages.store import Store, stored_package, stored_version
+from weir.packages.store import Store, stored_manifest, stored_package, stored_version
 from weir.packages.table import SCHEMA, looks_key, package_key, version_key
 from weir.packages.visibility import may_see, owned
 from weir.runtime.dynamodb import Write
@@ -26,10 +27,15 @@ from weir.runtime.http import Principal
 
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """A version, and whether this request has made it."""
+    """A version, and the files that it was registered with where this request has made it."""
 
     version: Version
-    is_new: bool
+    manifest: Manifest | None = None
+
+    @property
+    def is_new(self) -> bool:
+        """Whether this request has made it."""
+        return self.manifest is not None
 
 
 def register(asked: NewVersion, asker: Asker, store: Store) -> Registered:
@@ -59,13 +65,49 @@ def register(asked: NewVersion, asker: Asker, store: Store) -> Registered:
         _check_same(asked, package, version)
         if version is None:
             return _next(asked, package, asker, store.clock.now())
-        if version.state is State.REJECTED:
-            raise VersionExists(f"{package.name} {version.version} was deleted; its number is not used again.")
+        _check_kept(version)
         if version.digest != digest(asked):
             raise VersionExists(f"{package.name} {version.version} is there with other content; take a new version.")
-        return Registered(version, is_new=False)
+        return Registered(version)
 
     return store.settle(attempt)
+
+
+class Given(Protocol):
+    """What a request gives of a package; None is left as it is."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def version(self) -> str | None: ...
+    @property
+    def description(self) -> str | None: ...
+    @property
+    def sensitivity(self) -> Sensitivity | None: ...
+    @property
+    def allowed_groups(self) -> tuple[str, ...] | None: ...
+    @property
+    def tags(self) -> tuple[str, ...] | None: ...
+
+
+def check(given: Given, caller: Principal, store: Store) -> None:
+    """Check that a version may come to be registered so, as far as can be told before its files are known.
+
+    Raises
+    ------
+    NameTaken, PackageNotFound, NotTheOwner, VersionExists, Forbidden, Invalid
+        As ``register`` does.
+    """
+    package, version, look_alike = _read(given, store)
+    if package is None:
+        if look_alike is not None:
+            raise _taken(given.name, look_alike, caller, store)
+        groups = given.allowed_groups or ()
+        check_groups(given.sensitivity or "internal", groups, groups, caller)
+        return
+    owned(package, given.name, caller)
+    _check_same(given, package, version, is_known=given.version is not None)
+    _check_kept(version)
 
 
 def digest(asked: NewVersion) -> str:
@@ -99,12 +141,13 @@ def check_groups(sensitivity: str, groups: Iterable[str], new: Iterable[str], ca
         raise Forbidden(f"You may name only groups that you are in, and not {', '.join(strange)}.")
 
 
-def _read(asked: NewVersion, store: Store) -> tuple[Package | None, Version | None, str | None]:
-    """The package, the version, and the name of the package that looks like this one."""
-    of_version = version_key(asked.name, asked.version)
-    keys = [package_key(asked.name), of_version, looks_key(names.skeleton(asked.name))]
+def _read(asked: Given, store: Store) -> tuple[Package | None, Version | None, str | None]:
+    """The package, the version where one is named, and the name of the package that looks like this one."""
+    of_version = [] if asked.version is None else [version_key(asked.name, asked.version)]
+    keys = [package_key(asked.name), looks_key(names.skeleton(asked.name)), *of_version]
     found = {one["sk"]: one for one in store.table.get_many(keys)}
-    package, version, looks = found.get("PKG"), found.get(of_version["sk"]), found.get("LOOKS")
+    package, looks = found.get("PKG"), found.get("LOOKS")
+    version = next((found.get(key["sk"]) for key in of_version), None)
     return (
         items.package_of(package) if package else None,
         items.version_of(version) if version else None,
@@ -120,10 +163,19 @@ def _taken(name: str, look_alike: str, caller: Principal, store: Store) -> NameT
     return NameTaken(f"{name!r} looks like the name of another package; take another name.")
 
 
-def _check_same(asked: NewVersion, package: Package, version: Version | None) -> None:
-    """What is given of the package is so already; its description at the time, where the version is there."""
+def _check_kept(version: Version | None) -> None:
+    if version is not None and version.state is State.REJECTED:
+        raise VersionExists(f"{version.name} {version.version} was deleted; its number is not used again.")
+
+
+def _check_same(asked: Given, package: Package, version: Version | None, *, is_known: bool = True) -> None:
+    """What is given of the package is so already; its description at the time, where the version is there.
+
+    Whether it is there is not known of one whose number is not (``is_known``): its description is not looked at.
+    """
+    of_version = package.description if version is None else version.description
     given = {
-        "description": (asked.description, package.description if version is None else version.description),
+        "description": (asked.description if is_known else None, of_version),
         "sensitivity": (asked.sensitivity, package.sensitivity),
         "allowed_groups": (asked.allowed_groups, package.allowed_groups),
         "tags": (asked.tags, package.tags),
@@ -167,19 +219,22 @@ def _next(asked: NewVersion, package: Package, asker: Asker, now: datetime) -> t
 def _with_version(
     asked: NewVersion, package: Package, writes: list[Write], asker: Asker, now: datetime
 ) -> tuple[list[Write], Registered]:
+    manifest = Manifest(declared(asked))
     version = Version(
         name=package.name,
         version=asked.version,
         owner=asker.principal.sub,
         description=package.description if asked.description is None else asked.description,
         metadata=asked.metadata,
-        files=declared(asked),
         digest=digest(asked),
         created_at=now,
         updated_at=now,
+        total=manifest.total,
+        size=manifest.size,
     )
     told = {"files": str(version.total), "size": str(version.size), "digest": version.digest}
     entry = audit.entry("version.registered", asker, package.name, version.version, now, told)
     # As it is read back: times have milliseconds.
     told_of = items.version_of(items.version_item(version))
-    return [stored_version(None, version, now), *writes, entry], Registered(told_of, is_new=True)
+    files = [stored_manifest(version, manifest)] if manifest.total else []
+    return [stored_version(None, version, now), *files, *writes, entry], Registered(told_of, manifest)

@@ -11,6 +11,7 @@ from typing import Annotated, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from weir.packages.file_formats import NAMES
+from weir.runtime.fields import UNTAGGED
 
 MOST_RULES = 32
 """Of a request, beside the default ones."""
@@ -141,7 +142,7 @@ AnyRule = (
     | Groups
     | Signed
 )
-Rule = Annotated[AnyRule, Field(discriminator="kind")]
+Rule = Annotated[AnyRule, Field(discriminator="kind"), UNTAGGED]
 KINDS = tuple(get_args(one.model_fields["kind"].annotation)[0] for one in get_args(AnyRule))
 
 

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from itertools import islice
 
-from weir.packages import audit, scans
+from weir.packages import audit, gone, scans
 from weir.packages.aliases import latest_after
 from weir.packages.bucket import ObjectMissing, PackagesBucket
 from weir.packages.findings import judged
@@ -211,6 +211,7 @@ def _settle(judged_scan: Scan, blob: Blob, deps: Deps) -> int:
     elif not verdict.spares:
         # The object first: while its row is there, nobody takes it for bytes that no row knows.
         deps.bucket.delete(blob.key, blob.object_version)
+        gone.tell(deps.store, blob.name, blob.sha256, blob.object_version)
         deps.store.table.delete(key, when="object_version = :object", values=mine)
     return _settle_files(blob.name, blob.sha256, blob.object_version, verdict, deps)
 

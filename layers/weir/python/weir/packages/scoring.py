@@ -19,7 +19,7 @@ from datetime import datetime
 from typing import Any
 
 from weir.packages.file_formats import format_of
-from weir.packages.models import Declared, File, State, Version
+from weir.packages.models import Declared, File, Manifest, State, Version
 from weir.packages.validating import is_blank
 from weir.runtime.clock import parse_rfc3339
 
@@ -94,14 +94,14 @@ class Score:
     measures: tuple[Measure, ...]
 
 
-def score(version: Version, files: Sequence[File], now: datetime) -> Score:
+def score(version: Version, manifest: Manifest, files: Sequence[File], now: datetime) -> Score:
     """The score of a version whose ``files`` are those of which an upload was opened."""
     measures = (
         _license(version.metadata),
-        _size(version.files),
-        _formats(version.files),
-        _card(version),
-        _safe_weights(version.files, {file.declared.path: file for file in files}),
+        _size(manifest.files),
+        _formats(manifest.files),
+        _card(version.metadata, manifest.files),
+        _safe_weights(manifest.files, {file.declared.path: file for file in files}),
         _freshness(version, now),
     )
     values = [one.value for one in measures if one.value is not None]
@@ -146,9 +146,9 @@ def _formats(files: Sequence[Declared]) -> Measure:
     return Measure("formats", _share(known, total), f"{known:,} of {total:,} bytes are of known formats{told}"[:400])
 
 
-def _card(version: Version) -> Measure:
-    told = {key for key in CARD if not is_blank(version.metadata.get(key))}
-    if any(one.path.lower() == "readme.md" and one.size for one in version.files):
+def _card(metadata: Mapping[str, Any], files: Sequence[Declared]) -> Measure:
+    told = {key for key in CARD if not is_blank(metadata.get(key))}
+    if any(one.path.lower() == "readme.md" and one.size for one in files):
         told.add("card")
     missing = [key for key in CARD if key not in told]
     evidence = (

@@ -9,8 +9,10 @@ SHAPES = Shapes(
     kinds={
         "package": ("PKG#", "PKG"),
         "version": ("PKG#", "V#"),
+        "manifest": ("PKG#", "M#"),
         "file": ("PKG#", "F#"),
         "blob": ("PKG#", "B#"),
+        "gone": ("PKG#", "G#"),
         "scan": ("PKG#", "S#"),
         "waiting": ("PKG#", "W#"),
         "alias": ("PKG#", "A#"),

@@ -19,9 +19,9 @@ from typing import Any
 
 from weir.packages import audit, browsing
 from weir.packages.audit import Asker
-from weir.packages.errors import NotAvailable
+from weir.packages.errors import NotAvailable, VersionNotFound
 from weir.packages.finding import owned_version
-from weir.packages.models import File, Version
+from weir.packages.models import File, Manifest, State, Version
 from weir.packages.shapes import SHAPES
 from weir.packages.store import Store, stored_version
 from weir.packages.table import SCHEMA, SIGNERS, signature_key, signer_key
@@ -183,7 +183,9 @@ def sign(name: str, version: str, envelope: Envelope, asker: Asker, store: Store
 
     def attempt() -> tuple[list[Write], Signature] | Signature:
         _, found = owned_version(name, version, asker.principal, store)
-        check_subjects(subjects, found, list(store.files(found.name, found.version)))
+        if found.state is State.REJECTED:
+            raise VersionNotFound(f"The version {found.version} of {found.name!r} was deleted.")
+        check_subjects(subjects, found, store.manifest(found), list(store.files(found.name, found.version)))
         keys = verified(envelope, registered([key_id for key_id, _ in envelope.signatures], store.table))
         now = _as_read_back(clock.now())
         made = Signature(envelope, keys, keys, now, asker.principal.sub)
@@ -252,7 +254,7 @@ def subjects_of(payload: bytes) -> dict[str, str]:
     return told
 
 
-def check_subjects(subjects: Mapping[str, str], version: Version, files: Sequence[File]) -> None:
+def check_subjects(subjects: Mapping[str, str], version: Version, manifest: Manifest, files: Sequence[File]) -> None:
     """Hold the subjects against the version's files.
 
     Raises
@@ -263,7 +265,7 @@ def check_subjects(subjects: Mapping[str, str], version: Version, files: Sequenc
         They are not the same paths with the same digests.
     """
     hashed = {file.declared.path: file.verified_sha256 for file in files}
-    wanted = [one.path for one in version.files]
+    wanted = [one.path for one in manifest.files]
     unhashed = [path for path in wanted if hashed.get(path) is None]
     if unhashed or not wanted:
         told = f"{unhashed[0]} was not" if unhashed else "no files were"

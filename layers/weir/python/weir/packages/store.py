@@ -11,13 +11,16 @@ from datetime import datetime
 from typing import TypeVar
 
 from weir.packages import items
-from weir.packages.errors import Crowded
-from weir.packages.models import Blob, File, Package, Upload, Version
+from weir.packages.errors import Crowded, VersionNotFound
+from weir.packages.models import Blob, File, Manifest, Package, Upload, Version
 from weir.packages.table import (
+    BLOBS,
+    FILES,
     VERSIONS,
     blob_key,
     file_key,
     files_of,
+    manifest_key,
     package_key,
     partition,
     upload_key,
@@ -63,6 +66,15 @@ class Store:
         for item in self.table.all("pk = :pk AND begins_with(sk, :begin)", values, descending=True):
             yield items.version_of(item)
 
+    def manifest(self, version: Version) -> Manifest:
+        """The files that a version has declared. VersionNotFound where it was deleted since it was read."""
+        if not version.total:
+            return Manifest()
+        item = self.table.get(manifest_key(version.name, version.version))
+        if item is None:
+            raise VersionNotFound(f"The version {version.version} of {version.name!r} was deleted.")
+        return items.manifest_of(item)
+
     def file(self, name: str, version: str, path: str) -> File | None:
         """A file of a version, once its upload was opened."""
         item = self.table.get(file_key(name, version, path))
@@ -73,6 +85,18 @@ class Store:
         values = {"pk": partition(name), "begin": files_of(version)}
         for item in self.table.all("pk = :pk AND begins_with(sk, :begin)", values):
             yield items.file_of(item)
+
+    def files_of_all(self, name: str) -> Iterator[File]:
+        """The files of all versions of a package of which an upload was opened."""
+        values = {"pk": partition(name), "begin": FILES}
+        for item in self.table.all("pk = :pk AND begins_with(sk, :begin)", values):
+            yield items.file_of(item)
+
+    def blobs(self, name: str) -> Iterator[Blob]:
+        """All bytes of a package."""
+        values = {"pk": partition(name), "begin": BLOBS}
+        for item in self.table.all("pk = :pk AND begins_with(sk, :begin)", values):
+            yield items.blob_of(item)
 
     def upload(self, upload_id: str) -> Upload | None:
         """An upload by its id."""
@@ -111,6 +135,12 @@ def stored_version(before: Version | None, after: Version, now: datetime) -> Wri
         return Write(put=items.version_item(after), when="attribute_not_exists(pk)")
     changed = replace(after, revision=before.revision + 1, updated_at=now)
     return _changed(items.version_item(changed), before.revision)
+
+
+def stored_manifest(version: Version, manifest: Manifest) -> Write:
+    """The write of what a version declares: once, with the write of the version that comes to count it."""
+    item = items.manifest_item(version.name, version.version, manifest)
+    return Write(put=item, when="attribute_not_exists(pk)")
 
 
 def stored_package(before: Package | None, after: Package, now: datetime) -> Write:

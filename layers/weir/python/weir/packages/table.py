@@ -5,8 +5,10 @@
 | package | PKG#name | PKG | name; PACKAGES + name in ``listing`` (by how it begins, too); owner + name in ``owned`` |
 | look-alike | LOOKS#skeleton | LOOKS | that no two names look alike |
 | version | PKG#name | V#order | name and version; all of a package in SemVer order, backwards |
+| manifest | PKG#name | M#order | name and version: its files as they were declared; never changed |
 | file | PKG#name | F#order#path | name, version and path; all of a version |
 | blob | PKG#name | B#sha256 | that the same bytes are stored once a package |
+| gone object | PKG#name | G#sha256#version id | nobody: that it is there forbids to make the object a file |
 | scan | PKG#name | S#sha256 | how far the scan of these bytes has come |
 | waiting file | PKG#name | W#sha256#order#path | files that wait for that scan; all of a package |
 | alias | PKG#name | A#alias | name and alias; all of a package |
@@ -19,7 +21,7 @@
 | import | IMPORT#id | IMPORT | id |
 | imported file | IMPORT#id | FILE#number | id and number; all of an import |
 | found object | FOUND#digest of the key | version id | what S3 told of it; UNVERIFIED + key in ``listing`` |
-| audit entry | AUDIT#name | time#id | of a package, newest first; AUDIT#yyyy-mm + time#id in ``listing`` |
+| audit entry | AUDIT#name | time#id | of a package, newest first; AUDIT#yyyy-mm#shard + time#id in ``listing`` |
 
 The index ``listing`` is by ``list`` and ``at``, ``owned`` by ``owner`` and ``at``.
 ``order`` is the version as text that sorts as SemVer does (``semver.order``). Every item carries ``schema``; what ends
@@ -43,8 +45,13 @@ SIGNERS = "SIGNERS"
 UNVERIFIED = "UNVERIFIED"
 DELETIONS = "DELETIONS"
 
+AUDIT_SHARDS = 16
+"""Of each month: a partition of an index takes 1,000 writes a second, and every upload and download is an entry."""
+
 VERSIONS = "V#"
-"""How the sort keys of all versions of a package begin."""
+FILES = "F#"
+BLOBS = "B#"
+"""How the sort keys of all versions, files and bytes of a package begin."""
 
 
 def table() -> Table:
@@ -72,6 +79,11 @@ def version_key(name: str, version: str) -> Key:
     return {"pk": partition(name), "sk": f"{VERSIONS}{semver.order(version)}"}
 
 
+def manifest_key(name: str, version: str) -> Key:
+    """The key of the manifest of a version."""
+    return {"pk": partition(name), "sk": f"M#{semver.order(version)}"}
+
+
 def file_key(name: str, version: str, path: str) -> Key:
     """The key of a file of a version."""
     return {"pk": partition(name), "sk": f"{files_of(version)}{path}"}
@@ -79,12 +91,17 @@ def file_key(name: str, version: str, path: str) -> Key:
 
 def files_of(version: str) -> str:
     """How the sort keys of all files of a version begin."""
-    return f"F#{semver.order(version)}#"
+    return f"{FILES}{semver.order(version)}#"
 
 
 def blob_key(name: str, sha256_hex: str) -> Key:
     """The key of some bytes of a package."""
-    return {"pk": partition(name), "sk": f"B#{sha256_hex}"}
+    return {"pk": partition(name), "sk": f"{BLOBS}{sha256_hex}"}
+
+
+def gone_key(name: str, sha256_hex: str, object_version: str) -> Key:
+    """The key of what tells that an object of some bytes is gone, or going."""
+    return {"pk": partition(name), "sk": f"G#{sha256_hex}#{object_version}"}
 
 
 def scan_key(name: str, sha256_hex: str) -> Key:
@@ -150,6 +167,11 @@ def imported_file_key(import_id: str, number: int) -> Key:
 def found_key(key: str, object_version: str) -> Key:
     """The key of what S3 told of a version of an object, by a digest: S3's keys may be longer than one here."""
     return {"pk": f"FOUND#{sha256(key.encode()).hexdigest()}", "sk": object_version}
+
+
+def audit_list(month: str, shard: int) -> str:
+    """One of the lists that the audit of a month (``yyyy-mm``) is spread over, by a number below ``AUDIT_SHARDS``."""
+    return f"AUDIT#{month}#{shard}"
 
 
 def blob_object(name: str, sha256_hex: str) -> str:

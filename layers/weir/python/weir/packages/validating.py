@@ -15,7 +15,7 @@ from weir.packages.audit import Asker
 from weir.packages.errors import VersionNotFound
 from weir.packages.file_formats import format_of
 from weir.packages.finding import owned_version
-from weir.packages.models import Declared, File, State, Version
+from weir.packages.models import Declared, File, Manifest, State, Version
 from weir.packages.signing import registered
 from weir.packages.store import Store, stored_version
 from weir.packages.table import signer_key
@@ -37,6 +37,7 @@ class Facts:
     ``trusted`` are the keys that have signed the version and are registered still."""
 
     version: Version
+    manifest: Manifest
     files: Mapping[str, File]
     groups: frozenset[str]
     trusted: frozenset[str] = frozenset()
@@ -86,9 +87,10 @@ def validate(
         _, found = owned_version(name, version, asker.principal, store)
         if found.state is State.REJECTED:
             raise VersionNotFound(f"The version {found.version} of {found.name!r} was deleted.")
+        manifest = store.manifest(found)
         files = {file.declared.path: file for file in store.files(found.name, found.version)}
         trusted = _trusted(asked, found, store)
-        report = judged(asked, Facts(found, files, asker.principal.groups, trusted))
+        report = judged(asked, Facts(found, manifest, files, asker.principal.groups, trusted))
         now = clock.now()
         document = {
             "verdict": report.verdict,
@@ -212,7 +214,7 @@ def _size(rule: rules.Size, facts: Facts) -> str:
 
 
 def _count(rule: rules.Count, facts: Facts) -> str:
-    files = [one for one in facts.version.files if not rule.where or _matches(one.path, rule.where)]
+    files = [one for one in facts.manifest.files if not rule.where or _matches(one.path, rule.where)]
     told = f"{len(files)} files"
     if not rule.least <= len(files) <= rule.most:
         raise _Fails(f"{told}, not {rule.least} to {rule.most}")
@@ -220,7 +222,7 @@ def _count(rule: rules.Count, facts: Facts) -> str:
 
 
 def _required(rule: rules.RequiredFiles, facts: Facts) -> str:
-    paths = [one.path for one in facts.version.files]
+    paths = [one.path for one in facts.manifest.files]
     _none([f"no file matches {one}" for one in rule.patterns if not any(fnmatchcase(path, one) for path in paths)])
     return f"for each of {len(rule.patterns)} patterns there is a file"
 
@@ -270,9 +272,9 @@ _JUDGES: Mapping[type, Callable[[Any, Facts], str]] = {
 
 def _declared(where: Sequence[str], facts: Facts) -> list[Declared]:
     """The declared files that a rule is about."""
-    if not facts.version.files:
+    if not facts.manifest.files:
         raise _Fails("the version has declared no files yet")
-    files = [one for one in facts.version.files if not where or _matches(one.path, where)]
+    files = [one for one in facts.manifest.files if not where or _matches(one.path, where)]
     if not files:
         raise _NotApplicable(f"no file matches {', '.join(where)}")
     return files

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from weir.runs.envelope import HEADER_BYTES
 from weir.runs.shapes import NAMES_OF_NOBODY
+from weir.runtime.fields import UNTAGGED, wrong
 from weir.streams.models import Mode
 
 RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -38,7 +39,7 @@ class StreamAsk(_Frozen):
     @model_validator(mode="after")
     def _shards_fit_the_mode(self) -> Self:
         if self.mode == "ON_DEMAND" and self.shards is not None:
-            raise ValueError("an ON_DEMAND stream chooses its shards itself: leave shards out")
+            raise wrong("shards", "an ON_DEMAND stream chooses its shards itself: leave shards out")
         return self
 
     @property
@@ -57,7 +58,7 @@ class Burst(_Frozen):
     @model_validator(mode="after")
     def _fits(self) -> Self:
         if self.length_seconds > self.every_seconds:
-            raise ValueError("a burst can't be longer than the time from one to the next")
+            raise wrong("length_seconds", "a burst can't be longer than the time from one to the next")
         return self
 
 
@@ -79,7 +80,8 @@ class InlineSource(_Frozen):
     @model_validator(mode="after")
     def _small(self) -> Self:
         if len(json.dumps(self.lines)) > MAX_INLINE_BYTES:
-            raise ValueError(f"inline lines pass {MAX_INLINE_BYTES} bytes of JSON: upload them (POST /runs/sources)")
+            told = f"inline lines pass {MAX_INLINE_BYTES} bytes of JSON: upload them (POST /runs/sources)"
+            raise wrong("lines", told)
         return self
 
 
@@ -95,7 +97,7 @@ class Load(_Frozen):
     """What is inserted, and how fast."""
 
     records: int | None = Field(default=None, ge=1, le=10**12, description="how many to generate; or give a source")
-    source: Annotated[InlineSource | S3Source, Field(discriminator="type")] | None = None
+    source: Annotated[InlineSource | S3Source, Field(discriminator="type"), UNTAGGED] | None = None
     bytes: int = Field(
         default=256,
         ge=HEADER_BYTES,
@@ -115,7 +117,7 @@ class Load(_Frozen):
         if (self.records is None) == (self.source is None):
             raise ValueError("give either records (to generate) or source (lines of your own), not both or neither")
         if self.burst is not None and self.rate is None:
-            raise ValueError("a burst multiplies a rate: give rate too")
+            raise wrong("rate", "a burst multiplies a rate: give rate too")
         return self
 
 

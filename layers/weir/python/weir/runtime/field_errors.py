@@ -8,17 +8,29 @@ from typing import Any
 
 from weir.runtime.errors import FieldError, Invalid
 
+OF_A_FIELD = "of_a_field"
+"""The kind of error that ``fields.wrong`` makes: its context names the field, below the place where it was raised."""
+
 _PLACES = {"body", "query", "path", "header"}
+_OF_TAGS = {"union_tag_invalid", "union_tag_not_found"}
 
 
 def field_errors(errors: Sequence[Any]) -> list[FieldError]:
     """Pydantic's errors as dotted fields and messages; the value itself is left out, for it may be a secret."""
-    return [FieldError(_path(error["loc"]), _message(error)) for error in errors]
+    return [FieldError(_path([*error["loc"], *_below(error)]), _message(error)) for error in errors]
 
 
 def _message(error: Any) -> str:
     """What is wrong, without pydantic's name for the kind of error before a message of our own."""
     return str(error.get("msg") or error["type"]).removeprefix("Value error, ")
+
+
+def _below(error: Any) -> list[str]:
+    """The field that is meant, below the place that pydantic tells: a whole model's, or the one that tells a union."""
+    told = error.get("ctx") or {}
+    if error["type"] == OF_A_FIELD:
+        return [str(told["field"])]
+    return [str(told["discriminator"]).strip("'")] if error["type"] in _OF_TAGS else []
 
 
 def _path(location: Sequence[Any]) -> str:

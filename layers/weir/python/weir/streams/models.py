@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
+from weir.runtime.fields import wrong
 from weir.streams import tags as stream_tags
 from weir.streams.hashing import HASH_KEYS
 from weir.streams.resharding import MAX_SHARDS
@@ -33,6 +34,9 @@ DEFAULT_KEY = "alias/aws/kinesis"
 DEFAULT_RETENTION_HOURS = 24
 MAX_REQUEST_BYTES = 10 * 1024 * 1024
 MAX_RECORD_BYTES = 10_240 * 1024
+MOST_LATENCY_MS = 604_800_000
+"""A week."""
+
 MAX_TAGS = 40
 """A stream takes 50 tags; the rest are Weir's own and room for those of an account's policies."""
 
@@ -89,6 +93,22 @@ class Encryption(Model):
         return None
 
 
+class StreamSlo(Model):
+    """Service levels of a stream: what its two alarms are held against. Milliseconds."""
+
+    data_latency_ms: Annotated[
+        int, Field(ge=1, le=MOST_LATENCY_MS, description="From a write to a read; the alarm goes off above it")
+    ] = 10_000
+    iterator_age_ms: Annotated[
+        int | None,
+        Field(ge=1, le=31_536_000_000, description="That a reader may be behind; half of the retention unless given"),
+    ] = None
+
+    def age_ms(self, retention_hours: int) -> int:
+        """The iterator age that is too much: half of the retention is a risk to lose records unread."""
+        return self.iterator_age_ms or retention_hours * 1_800_000
+
+
 class StreamSpec(Model):
     """A stream as asked for."""
 
@@ -101,6 +121,9 @@ class StreamSpec(Model):
     expires_in: Annotated[
         int, Field(ge=60, le=2_592_000, description="Seconds until the stream may be swept, 1 minute to 30 days")
     ] = 3600
+    slo: Annotated[StreamSlo | None, Field(description="What its alarms are held against; null for no alarms")] = (
+        StreamSlo()
+    )
 
     @field_validator("shard_count")
     @classmethod
@@ -250,7 +273,7 @@ class RecordIn(Model):
     @model_validator(mode="after")
     def _fits(self) -> Self:
         if self.size > MAX_RECORD_BYTES:
-            raise ValueError("a record, its partition key included, is at most 10,240 KiB")
+            raise wrong("data", "a record, its partition key included, is at most 10,240 KiB")
         return self
 
     def payload(self) -> bytes:
