@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 
-from local import places, server, sources, stack
+from local import gateway, places, server, sources, stack
 
 
 @contextlib.contextmanager
@@ -31,6 +31,7 @@ def up() -> None:
     aws = server.running()
     fresh = aws is None or aws.version != version
     if aws is None or fresh:
+        gateway.stop()
         say("Starting the local AWS")
         aws = server.start(version)
     deployed = None if fresh else stack.read(places.STACK_FILE)
@@ -42,11 +43,16 @@ def up() -> None:
         stack.write(stack.describe(aws, outputs, wanted, stack.admin(aws, outputs)))
     document = stack.read(places.STACK_FILE)
     assert document is not None  # written above, under the lock
-    say(f"Up at {document['api_url']} ({time.monotonic() - started:.1f} s)")
+    serving = gateway.running()
+    if serving is None or serving.version != f"{aws.pid} {wanted}" or serving.url != document.get("gateway_url"):
+        serving = gateway.start(aws, document["outputs"]["GatewayFunctionName"], f"{aws.pid} {wanted}")
+        stack.write(document | serving.told())
+    say(f"Up at {document['api_url']}, models at {serving.url} ({time.monotonic() - started:.1f} s)")
 
 
 def down() -> None:
     """Stop the local AWS; nothing of it is left running."""
+    gateway.stop()  # before what it settles with
     say("Stopped the local AWS" if server.stop() else "No local AWS is running")
 
 

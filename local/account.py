@@ -73,6 +73,9 @@ def describe(outputs: dict[str, str], region: str, stack_name: str, admin: dict[
     """The document that the tests read, as ``.local/stack.json`` has it; no endpoint means AWS itself."""
     return {
         "api_url": outputs["ApiUrl"],
+        "gateway_url": outputs["ApiUrl"],
+        "gateway_tls_url": outputs["ApiUrl"],
+        "gateway_ca": None,
         "aws_endpoint_url": None,
         "region": region,
         "stack_name": stack_name,

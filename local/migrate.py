@@ -22,17 +22,23 @@ from pathlib import Path
 from typing import Any
 
 from local import places, stack
+from weir.analysis.analyses.shapes import SHAPES as ANALYSES
 from weir.identity.shapes import SHAPES as IDENTITY
+from weir.llm.shapes import SHAPES as LLM
 from weir.packages.shapes import SHAPES as PACKAGES
 from weir.runs.shapes import SHAPES as RUNS
 from weir.runtime.dynamodb import Item, Table, plain
 from weir.runtime.errors import TooManyRequests, Unavailable, WeirError
 from weir.runtime.migrations import Shapes
+from weir.usage.shapes import SHAPES as USAGE
 
 TABLES = {
+    "analyses": (ANALYSES, "AnalysesTableName"),
     "identity": (IDENTITY, "IdentityTableName"),
+    "llm": (LLM, "LlmTableName"),
     "packages": (PACKAGES, "PackagesTableName"),
     "runs": (RUNS, "RunsTableName"),
+    "usage": (USAGE, "UsageTableName"),
 }
 SEGMENTS = 4
 PAGE = 200

@@ -1,6 +1,7 @@
 """Refuse to deploy a template whose HTTP routes anybody may call: ``python -m local.open_routes template.yaml``.
 
-A route is open when neither it nor its API names an authorizer. Those in ``OPEN_BY_DESIGN`` are. The model is SAM's:
+A route is open when neither it nor its API names an authorizer. Those in ``OPEN_BY_DESIGN`` are; those in
+``GUARDED_BY_THEIR_FUNCTION`` look so and are not. The model is SAM's:
 ``Auth.DefaultAuthorizer`` on the API guards every route of it, and ``Auth.Authorizer`` on a route's event replaces
 that, ``NONE`` opening it (https://docs.aws.amazon.com/serverless-application-model/latest/developerguide/, "ApiAuth"
 and "ApiFunctionAuth"). Routes written into an OpenAPI ``DefinitionBody`` are not looked into: such an API counts as
@@ -29,6 +30,22 @@ OPEN_BY_DESIGN = frozenset(
     }
 )
 """What anybody may call: health, and the ways in."""
+
+GUARDED_BY_THEIR_FUNCTION = frozenset(
+    {
+        "POST /anthropic/v1/messages",
+        "POST /anthropic/v1/messages/count_tokens",
+        "GET /anthropic/v1/models",
+        "POST /openai/v1/chat/completions",
+        "POST /openai/v1/embeddings",
+        "GET /openai/v1/models",
+        "POST /bedrock/model/{model_id}/converse",
+        "POST /bedrock/model/{model_id}/converse-stream",
+        "POST /bedrock/model/{model_id}/invoke",
+        "POST /bedrock/model/{model_id}/invoke-with-response-stream",
+    }
+)
+"""Models: the gateway checks credentials by itself, for it takes ``x-api-key`` too, and refuses in many dialects."""
 
 API_TYPES = frozenset({"Api", "HttpApi"})
 NO_AUTHORIZER = "NONE"
@@ -76,7 +93,7 @@ def _named(route: dict[str, Any]) -> str:
 
 
 def _is_open(route: dict[str, Any], guarded: set[str]) -> bool:
-    if _named(route) in OPEN_BY_DESIGN:
+    if _named(route) in OPEN_BY_DESIGN | GUARDED_BY_THEIR_FUNCTION:
         return False
     own = (route.get("Auth") or {}).get("Authorizer")
     if own:

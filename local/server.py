@@ -8,15 +8,12 @@ import dataclasses
 import json
 import os
 import shutil
-import signal
-import socket
 import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 
-from local import places
+from local import places, processes
 
 LAUNCHER = "local.shim"
 READY_WITHIN_S = 60.0
@@ -53,7 +50,7 @@ def start(version: str) -> Server:
     """Start an emulator on a free port and return at once; ``wait_ready`` tells when it serves."""
     stop()
     places.STATE.mkdir(exist_ok=True)
-    port = _free_port()
+    port = processes.free_port()
     environment = places.clean_environment(
         GATEWAY_PORT=str(port),
         BIND_HOST="127.0.0.1",
@@ -101,13 +98,9 @@ def wait_ready(server: Server) -> None:
 def stop() -> bool:
     """Stop the emulator and its Lambda workers; true if there was one."""
     server = _recorded()
-    found = server is not None and (_is_ours(server.pid) or _is_orphaned(server.pid))
+    found = server is not None and (_is_ours(server.pid) or processes.is_orphaned(server.pid))
     if server is not None and found:
-        _signal_group(server.pid, signal.SIGTERM)
-        deadline = time.monotonic() + STOP_WITHIN_S
-        while _group_lives(server.pid) and time.monotonic() < deadline:
-            time.sleep(0.05)
-        _signal_group(server.pid, signal.SIGKILL)
+        processes.stop_group(server.pid, STOP_WITHIN_S)
     places.SERVER_FILE.unlink(missing_ok=True)
     places.STACK_FILE.unlink(missing_ok=True)
     shutil.rmtree(places.SCRATCH, ignore_errors=True)
@@ -122,26 +115,7 @@ def _recorded() -> Server | None:
 
 
 def _is_ours(pid: int) -> bool:
-    """Whether ``pid`` runs our launcher: the id may have been given to another program since."""
-    return any(LAUNCHER in command for found, _group, command in _processes() if found == pid)
-
-
-def _is_orphaned(pid: int) -> bool:
-    """Whether the emulator died and left workers: its group lives without it. No other program can get that id then."""
-    return _group_lives(pid) and not any(found == pid for found, _group, _command in _processes())
-
-
-def _group_lives(pid: int) -> bool:
-    return any(group == pid for _found, group, _command in _processes())
-
-
-def _processes() -> Iterator[tuple[int, int, str]]:
-    """Process id, process group and command line of every process that runs; zombies don't."""
-    columns = ["ps", "-A", "-ww", "-o", "pid=,pgid=,stat=,command="]
-    for line in subprocess.run(columns, capture_output=True, text=True, check=False).stdout.splitlines():
-        pid, group, state, *command = line.split(maxsplit=3)
-        if not state.startswith("Z"):
-            yield int(pid), int(group), "".join(command)
+    return processes.runs(pid, LAUNCHER)
 
 
 def _answers(server: Server) -> bool:
@@ -150,19 +124,6 @@ def _answers(server: Server) -> bool:
             return bool(answer.status == 200)
     except (urllib.error.URLError, OSError):
         return False
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _signal_group(pid: int, number: int) -> None:
-    try:
-        os.killpg(pid, number)
-    except (ProcessLookupError, PermissionError):
-        return  # already gone; macOS says "permission" of a group that holds only zombies
 
 
 def _tail(lines: int = 20) -> str:

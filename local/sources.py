@@ -15,7 +15,7 @@ DEPLOYED = (
     "functions",
     "statemachines",
 )
-EMULATOR = ("local/shim", "local/server.py", "requirements/ministack.txt")
+EMULATOR = ("local/shim", "local/server.py", "local/processes.py", "requirements/ministack.txt")
 
 
 def fingerprint(names: Iterable[str], *also: str, root: Path = places.REPOSITORY) -> str:

@@ -12,6 +12,7 @@ PATCHES = (
     "secretsmanager",
     "layers",
     "emf",
+    "environments",
     "objects",
     "streams",
     "reshard",

@@ -10,6 +10,8 @@
   know them, and so takes a condition on all of them as met. They travel on the ARN that is authorized.
 - ``aws:PrincipalArn`` of a role's session is the role's ARN (https://docs.aws.amazon.com/IAM/latest/UserGuide/
   reference_policies_condition-keys.html), in the emulator that of the session.
+- Converse and ConverseStream of Bedrock are authorized as InvokeModel and InvokeModelWithResponseStream
+  (https://docs.aws.amazon.com/bedrock/latest/userguide/inference-prereq.html), in the emulator by names of their own.
 - ``aws:ResourceTag``: the tags of the stream that a call of Kinesis names (the first reference). The emulator knows
   those of other services' resources alone, and so takes every stream for one without tags.
 """
@@ -21,6 +23,11 @@ from ministack.core import iam_actions, iam_evaluator
 from ministack.services import dynamodb, iam, kinesis, tagging
 
 from local.shim.patching import patch
+
+AUTHORIZED_AS = {
+    "bedrock:Converse": "bedrock:InvokeModel",
+    "bedrock:ConverseStream": "bedrock:InvokeModelWithResponseStream",
+}
 
 
 class KeyedArn(str):
@@ -67,6 +74,13 @@ def resource_tags(original: Any, arn: str) -> Any:
         return original(arn)
     stream = kinesis._streams.get(name)
     return None if stream is None else dict(stream["tags"])
+
+
+@patch(iam_actions, "extract_iam_action")
+def extract_iam_action(original: Any, *request: Any, **named: Any) -> Any:
+    """The action that a request is authorized as."""
+    action = original(*request, **named)
+    return AUTHORIZED_AS.get(action, action)
 
 
 @patch(iam_actions, "extract_resource_arn")

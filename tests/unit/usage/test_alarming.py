@@ -1,0 +1,146 @@
+"""Telling of caps: at 80 % and at 100 %, once a window, whatever fails or looks at the same time."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from tests.unit.usage.metered import EVERYBODY, World, cap
+from weir.runtime.errors import Unavailable
+from weir.usage import upkeep
+from weir.usage.alarming import Alarming
+from weir.usage.counters import Place
+from weir.usage.models import Caller, Subject
+from weir.usage.sns import Topic
+
+
+@dataclass
+class Heard:
+    """A topic that somebody follows, and that may be away."""
+
+    told: list[tuple[str, str, Mapping[str, str]]] = field(default_factory=list)
+    is_away: bool = False
+
+    def publish(self, subject: str, message: str, attributes: Mapping[str, str]) -> None:
+        if self.is_away:
+            raise Unavailable("away")
+        self.told.append((subject, message, attributes))
+
+
+def look(world: World, heard: Heard) -> list[int]:
+    """The percentages that were told."""
+    found = upkeep.caps(world.table, world.store, world.defaults, world.clock)
+    return [one.percent for one in Alarming(world.table, world.counters, heard, world.clock).look(found)]
+
+
+def use(world: World, number: int, caller: Caller = Caller("ann", "Ann")) -> None:  # noqa: B008
+    for _ in range(number):
+        world.settle(world.admit(caller))
+
+
+def test_a_cap_is_told_of_at_eighty_and_at_a_hundred_percent_once_a_window() -> None:
+    world, heard = World(cap(10, window="hour")), Heard()
+    use(world, 7)
+    assert look(world, heard) == []
+    use(world, 1)
+    assert look(world, heard) == [80]
+    use(world, 2)
+    assert look(world, heard) == [100]
+    assert look(world, heard) == []
+    # When the next hour comes, Then it begins again
+    world.time.pass_by(3600)
+    use(world, 8)
+    assert look(world, heard) == [80]
+    subject, message, attributes = heard.told[1]
+    assert subject == "Weir: 100 % of the hour's requests used by user ann"
+    assert "10 requests of 10 requests are used in the hour 2026112112 (UTC)" in message
+    assert attributes["percent"] == "100"
+
+
+def test_who_is_over_both_at_once_is_told_of_once() -> None:
+    world, heard = World(cap(2)), Heard()
+    use(world, 2)
+    assert look(world, heard) == [100]
+    assert look(world, heard) == []
+
+
+def test_what_is_set_aside_is_not_used_yet() -> None:
+    world, heard = World(cap(1000, "tokens")), Heard()
+    for _ in range(6):
+        world.admit()
+    assert look(world, heard) == []
+
+
+def test_the_default_of_a_user_and_a_split_cap_are_told_of_too() -> None:
+    world, heard = World(cap(5, subject=EVERYBODY, shards=4), defaults="day requests 4"), Heard()
+    use(world, 4)
+    assert sorted(look(world, heard)) == [80, 100]
+
+
+def test_what_was_used_up_just_before_a_window_ended_is_told_of() -> None:
+    world, heard = World(cap(2, window="hour")), Heard()
+    world.time.pass_by(3590)
+    use(world, 2)
+    world.time.pass_by(60)
+    assert look(world, heard) == [100]
+    assert "2026112112" in heard.told[0][1]
+
+
+def test_what_could_not_be_told_is_told_the_next_time() -> None:
+    world, heard = World(cap(2)), Heard(is_away=True)
+    use(world, 2)
+    assert look(world, heard) == []
+    heard.is_away = False
+    assert look(world, heard) == [100]
+
+
+def test_of_two_that_look_at_the_same_time_one_tells() -> None:
+    world, heard = World(cap(2)), Heard()
+    use(world, 2)
+    said: list[int] = []
+
+    def other_looks(operation: str, request: dict[str, Any]) -> None:
+        if operation == "put_item":
+            world.client.before = lambda operation, request: None
+            said.extend(look(world, heard))
+
+    world.client.before = other_looks
+    said.extend(look(world, heard))
+    assert said == [100]
+
+
+def test_upkeep_looks_at_every_counter_on_which_something_may_be_set_aside() -> None:
+    world = World(cap(5, subject=EVERYBODY, shards=2), cap(5, subject=Subject("key", "k1")))
+    world.admit(Caller("ann", "Ann", "k1"))
+    world.time.pass_by(86_400)
+    world.admit(Caller("bob", "Bob"))
+    assert upkeep.places(world.table, world.store, world.clock) == [
+        Place(Subject("user", "ann")),
+        Place(Subject("user", "bob")),
+        Place(EVERYBODY, 0),
+        Place(EVERYBODY, 1),
+        Place(Subject("key", "k1")),
+    ]
+    world.time.pass_by(120)
+    found = upkeep.places(world.table, world.store, world.clock)
+    world.meter.expire(found)
+    assert all(one.closed for count in world.counters.read(found) for one in count.reservations.values())
+
+
+def test_sns_is_told_in_its_own_words() -> None:
+    sent: list[dict[str, Any]] = []
+
+    class Client:
+        def publish(self, **request: Any) -> None:
+            sent.append(request)
+            if len(sent) > 1:
+                from botocore.exceptions import ConnectTimeoutError
+
+                raise ConnectTimeoutError(endpoint_url="https://sns")
+
+    topic = Topic(Client(), "arn:topic")
+    topic.publish("subject", "message", {"percent": "80"})
+    assert sent[0]["MessageAttributes"] == {"percent": {"DataType": "String", "StringValue": "80"}}
+    with pytest.raises(Unavailable):
+        topic.publish("subject", "message", {})
