@@ -54,10 +54,10 @@ contract: $(READY) ## events, OpenAPI, state machine graph, template rules; no n
 faults: $(READY) ## each AWS call of a run made to fail, in a simulation; no network
 	$(call timed,faults,$(PYTEST) -n $(WORKERS) tests/faults)
 
-integration: up ## the deployed stack on the local AWS
-	$(call timed,integration,$(PYTEST) tests/integration)
+integration: up .tools/redis/.ready ## the deployed stack on the local AWS, and the official clients of models against it
+	$(call timed,integration,$(PYTEST) tests/integration tests/e2e)
 
-bench: up .tools/bench/.ready ## measure against peers; prints ratios and writes .local/bench.json
+bench: up .tools/bench/.ready .tools/litellm/.ready ## measure against peers; prints ratios and writes .local/bench.json
 	@.tools/bench/bin/python -m tests.benchmarks.run
 
 bench-anomaly: $(READY) ## score the anomaly detector on data/cloudwatch; writes to .local/anomaly
@@ -74,14 +74,14 @@ deploy: $(TOOLS) ## put the stack on a real account: make deploy STAGE=dev|prod
 admin-password: $(READY) ## tell the first admin's user name and first password: make admin-password STAGE=local|dev|prod
 	@$(PY) -m local.admin_password $(STAGE)
 
-migrate: $(READY) ## take a table to a schema, in place: make migrate TABLE=identity|packages|runs TO=2 STAGE=local|dev|prod [DRY_RUN=1]
+migrate: $(READY) ## take a table to a schema, in place: make migrate TABLE=analyses|identity|llm|packages|runs|usage TO=2 STAGE=local|dev|prod [DRY_RUN=1]
 	@PYTHONPATH=layers/weir/python $(PY) -m local.migrate "$(TABLE)" "$(TO)" "$(STAGE)" $(if $(DRY_RUN),--dry-run)
 
-test-aws: $(READY) ## the integration tests against a deployed stage; says what it costs, and asks
+test-aws: $(READY) .tools/redis/.ready ## the integration tests against a deployed stage; says what it costs, and asks
 	@$(PY) -m local.account $(STAGE)
 
 lock: $(READY) ## resolve requirements/*.in anew into requirements/*.txt, with hashes
-	@for name in uv layer dev ministack sam bench; do \
+	@for name in uv layer dev ministack sam bench litellm; do \
 	  case $$name in layer) without='$(LAMBDAS_OWN:%=--no-emit-package %)';; *) without= ;; esac; \
 	  .venv/bin/uv pip compile --quiet --universal --python-version 3.11 \
 	  --generate-hashes --no-annotate --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' \
@@ -100,3 +100,6 @@ $(READY): requirements/uv.txt requirements/dev.txt
 .tools/%/.ready: requirements/%.txt | $(READY)
 	@echo 'Setting up .tools/$* (once)'
 	@$(PY) -m local.bootstrap $*
+
+.tools/redis/.ready: local/redis_server.py | $(READY)
+	@$(PY) -m local.redis_server

@@ -34,6 +34,7 @@ HEADING: dict[str, Any] = {
     "openapi": "3.1.0",
     "servers": [{"url": "/v1", "description": "The stage of the stack's API; its output ApiUrl is the whole address"}],
     "tags": [
+        {"name": "analyses", "description": "What the metrics of streams tell, by rules, and in words"},
         {"name": "api-keys", "description": "Keys for scripts and services"},
         {"name": "audit", "description": "Who changed what in identity, when, and from where"},
         {"name": "auth", "description": "Log-in with a password or at a provider, tokens, registration"},

@@ -30,6 +30,7 @@ PARAMETERS = {
     "MetricsWaitSeconds": "15",
     "PythonRuntime": f"python{PYTHON}",
     "Architecture": ARCHITECTURE,
+    "AnalysisModel": "weir-analysis",  # there is no such route until somebody makes one
     "MustChangePassword": "false",  # whoever reads .local/stack.json is whoever runs `make up`
     "OAuthClients": "weir=http://127.0.0.1:8753/callback other=http://127.0.0.1:8754/callback",
 }

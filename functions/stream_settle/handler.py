@@ -1,4 +1,4 @@
-"""SQS: finish the settings of new streams. A message names a stream; it comes back until the stream is settled.
+"""SQS: finish the settings of new streams, make their alarms. A message names a stream; it comes back until it is settled.
 
 A stream that is still CREATING or UPDATING is told as a partial batch failure, which returns the message to the queue
 without counting as an error of this function; it comes back within seconds, because the queue's own time-out is made
@@ -13,7 +13,9 @@ from weir.runtime import aws
 from weir.runtime.errors import WeirError
 from weir.runtime.observability import logger, traced
 from weir.runtime.settings import settings
+from weir.streams.alarming import Alarming
 from weir.streams.changes import settle_stream
+from weir.streams.cloudwatch import Alarms
 from weir.streams.kinesis import Kinesis
 from weir.streams.sqs import SettleQueue
 
@@ -39,11 +41,20 @@ def _is_done(kinesis: Kinesis, record: dict[str, Any]) -> bool:
     looks = _looks(record)
     try:
         settled = settle_stream(kinesis, name)
+        if settled == "settled":
+            _make_alarms(name, kinesis)
     except WeirError as error:
         logger().warning("stream not settled", extra={"stream": name, "looks": looks, "reason": error.detail})
         return False
     logger().info("looked at a new stream", extra={"stream": name, "looks": looks, "settled": settled})
     return settled != "waiting" and (settled != "gone" or looks >= MISSING_LOOKS)
+
+
+def _make_alarms(name: str, kinesis: Kinesis) -> None:
+    conf = settings()
+    if conf.alerts_topic_arn:
+        alarming = Alarming(Alarms(aws.client("cloudwatch")), conf.stack, conf.alerts_topic_arn)
+        alarming.make(name, kinesis.tags(name))
 
 
 def _come_back(queue: SettleQueue, record: dict[str, Any]) -> None:

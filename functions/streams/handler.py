@@ -10,10 +10,12 @@ from aws_lambda_powertools.event_handler.openapi.params import Body, Header, Pat
 
 from weir.runtime import aws, http, idempotency, pagination
 from weir.runtime.clock import SYSTEM
-from weir.runtime.errors import FieldError, Invalid
+from weir.runtime.errors import FieldError, Invalid, WeirError
+from weir.runtime.observability import logger
 from weir.runtime.settings import settings
 from weir.streams import browsing, changes, lifecycle, listing, metrics, writing
-from weir.streams.cloudwatch import Metrics
+from weir.streams.alarming import Alarming
+from weir.streams.cloudwatch import Alarms, Metrics
 from weir.streams.kinesis import Kinesis
 from weir.streams.kinesis_put import PutAdapter
 from weir.streams.kms import check_key
@@ -96,6 +98,16 @@ def _caller() -> http.Principal:
 def _check_key(encryption: Encryption | None) -> None:
     if encryption is not None and encryption.key_id is not None:
         check_key(aws.client("kms"), encryption.key_id)
+
+
+def _delete_alarms(name: str) -> None:
+    conf = settings()
+    if not conf.alerts_topic_arn:
+        return
+    try:
+        Alarming(Alarms(aws.client("cloudwatch")), conf.stack, conf.alerts_topic_arn).delete(name)
+    except WeirError as error:  # the stream is being deleted all the same; the sweep deletes alarms without a stream
+        logger().warning("the alarms of stream %s are left to the sweep: %s", name, error.detail)
 
 
 def _located(name: str) -> dict[str, str]:
@@ -197,6 +209,7 @@ def delete(
 ) -> Response[Deleting]:
     caller = _caller()
     lifecycle.delete_stream(_kinesis(), name, force=force, is_admin=caller.is_admin, owns=caller.owns)
+    _delete_alarms(name)
     return http.answer(202, Deleting(name=name), _located(name))
 
 

@@ -12,6 +12,9 @@
   reference_policies_condition-keys.html), in the emulator that of the session.
 - Converse and ConverseStream of Bedrock are authorized as InvokeModel and InvokeModelWithResponseStream
   (https://docs.aws.amazon.com/bedrock/latest/userguide/inference-prereq.html), in the emulator by names of their own.
+- ``cloudwatch:DeleteAlarms`` is authorized against each alarm that it names (https://docs.aws.amazon.com/
+  service-authorization/latest/reference/list_cloudwatch.html), in the emulator against ``*``. Here it is against what
+  all of the names begin with, which is what a policy by prefix asks about.
 - ``aws:ResourceTag``: the tags of the stream that a call of Kinesis names (the first reference). The emulator knows
   those of other services' resources alone, and so takes every stream for one without tags.
 """
@@ -90,10 +93,20 @@ def extract_resource_arn(original: Any, service: str, *request: Any, **named: An
     body = named.get("body", request[3] if len(request) > 3 else b"")
     if service == "dynamodb":
         return keyed(resource, _leading_keys(_document(body)))
+    if service == "monitoring" and resource == "*":
+        names = _document(body).get("AlarmNames") or []
+        region, account = (named.get(one, request[at]) for one, at in (("region", 5), ("account_id", 6)))
+        return f"arn:aws:cloudwatch:{region}:{account}:alarm:{_beginning(names)}" if names else resource
     if service != "kinesis" or resource != "*":
         return resource
     iterator = kinesis._shard_iterators.get(iam_actions._safe_json_field(body, "ShardIterator"))
     return iterator["stream_arn"] if iterator else resource
+
+
+def _beginning(names: list[str]) -> str:
+    """What all names begin with."""
+    first, last = min(names), max(names)
+    return first[: next((at for at, letter in enumerate(first) if not last.startswith(letter, at)), len(first))]
 
 
 @patch(iam_actions, "dynamodb_transaction_checks")

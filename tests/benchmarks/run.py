@@ -26,7 +26,7 @@ from rich.console import Console
 from rich.table import Table
 
 from client.target import STACK_FILE
-from tests.benchmarks import packages
+from tests.benchmarks import gateway, packages
 from tests.benchmarks.insert_peers import PEERS
 from tests.contract import stack
 
@@ -34,7 +34,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 LAYER = REPOSITORY / "layers/weir/python"
 OUTPUT = REPOSITORY / ".local/bench.json"
 SIZES = (100, 200, 1024)
-SECTIONS = ("insert", "verify", "start", "identity", "plan", "hash", "packages")
+SECTIONS = ("insert", "verify", "start", "identity", "plan", "hash", "packages", "findings", "analyses")
 # Enough for a second or so of CPU each; the slow ones would take minutes for as many as the fast ones.
 RECORDS = {"async-kinesis": 20_000, "aiokpl": 10_000, "aiokpl, not aggregated": 10_000}
 FAST_RECORDS = 200_000
@@ -51,6 +51,8 @@ VERIFY_BESIDE = ("weir", "weir, one thread")
 VERIFY_RECORDS, VERIFY_SIZE, VERIFY_KEYS, VERIFY_MIB = 1_000_000, 200, 10_000, 64
 START_MOST, MOST_OF = 1.5, {"health": 1.1, "authorizer": 1.2}
 HASH_LEAST, HASH_BYTES = 0.8, 1024**3
+FINDINGS_LEAST, DETECTOR_US, FINDINGS_STREAMS = 1_000_000, 50, 20
+WAYS_TO_READ = {"together": "weir", "one-by-one": "a loop over weir's client", "boto3": "a loop over boto3"}
 BOTO3_START = "import boto3; boto3.client('kinesis')"
 
 console = Console(width=120)
@@ -70,9 +72,9 @@ def environment() -> dict[str, str]:
 
 
 @contextmanager
-def stub() -> Iterator[str]:
-    """The stub's URL, while it serves."""
-    command = [sys.executable, "-m", "tests.benchmarks.stub"]
+def stub(module: str = "stub") -> Iterator[str]:
+    """A stub's URL, while it serves."""
+    command = [sys.executable, "-m", f"tests.benchmarks.{module}"]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment(), cwd=REPOSITORY
     ) as process:
@@ -84,11 +86,12 @@ def stub() -> Iterator[str]:
             process.stdin.close()
 
 
-def measure(module: str, *arguments: object) -> dict[str, Any]:
-    """The JSON line that a case prints, or {"failed": why}."""
+def measure(module: str, *arguments: object, **variables: str) -> dict[str, Any]:
+    """The JSON line that a case prints, or {"failed": why}; with more variables in its environment."""
     command = [sys.executable, "-m", f"tests.benchmarks.{module}", *map(str, arguments)]
+    environ = environment() | variables
     finished = subprocess.run(
-        command, capture_output=True, text=True, timeout=300, env=environment(), cwd=REPOSITORY, check=False
+        command, capture_output=True, text=True, timeout=300, env=environ, cwd=REPOSITORY, check=False
     )
     if finished.returncode:
         return {"failed": (finished.stderr.strip().splitlines() or ["no message"])[-1]}
@@ -199,7 +202,8 @@ def start_seconds(code: str, folder: Path | None) -> float:
             *("RUNS_TABLE", "RUNS_BUCKET", "SETTLE_QUEUE_URL", "RUN_MACHINE_ARN", "CLEANUP_MACHINE_ARN"),
             *("IDENTITY_TABLE", "SIGNING_SECRET_ARN", "KEY_PEPPER_SECRET_ARN", "ADMIN_SECRET_ARN"),
             *("PROVIDERS_SECRET_ARN", "TOKEN_ISSUER", "CURSOR_SECRET_ARN", "IDEMPOTENCY_TABLE"),
-            *("PACKAGES_TABLE", "PACKAGES_BUCKET", "SCAN_QUEUE_URL", "IMPORT_MACHINE_ARN"),
+            *("PACKAGES_TABLE", "PACKAGES_BUCKET", "SCAN_QUEUE_URL", "IMPORT_MACHINE_ARN", "USAGE_TABLE", "LLM_TABLE"),
+            *("ANALYSES_TABLE", "ANALYSES_BUCKET", "ANALYSIS_MACHINE_ARN"),
         )
         environ |= {f"WEIR_{name}": "bench" for name in needed}
     began = time.perf_counter()
@@ -306,9 +310,55 @@ def hashing(rounds: int, size: int) -> dict[str, Any]:
     return {"mb_per_cpu_second": rates, "ratio": ratio, "aim": HASH_LEAST}
 
 
+def findings(rounds: int, streams: int) -> dict[str, Any]:
+    """Points that the workflows of an analysis take in a second of CPU, and what the anomaly detector takes for one."""
+    turns = [measure("findings_case", streams) for _ in range(rounds)]
+    broken = [turn["failed"] for turn in turns if "failed" in turn]
+    if broken:
+        console.print(f"Findings did not run: {broken[0]}")
+        return {"failed": broken[0]}
+    rate = median(turn["points"] / turn["cpu_seconds"] for turn in turns)
+    each = median(turn["detector_cpu_seconds"] / turn["judged_points"] * 1e6 for turn in turns)
+    first = turns[0]
+    console.print(
+        f"{first['findings']} findings of {first['points']:,} points of {streams} streams: "
+        f"{rate:,.0f} points a CPU second (at least {FINDINGS_LEAST:,}); "
+        f"anomalies: {each:.1f} us of CPU a point (at most {DETECTOR_US})"
+    )
+    return {"points_per_cpu_second": rate, "detector_us_a_point": each, "aim": FINDINGS_LEAST, "rounds": turns}
+
+
+def analyses(rounds: int, streams: int) -> dict[str, Any]:
+    """What reading the metrics of many streams takes as an analysis reads them, beside a query in each call."""
+    with stub("cloudwatch_stub") as endpoint:
+        turns = [
+            {how: measure("analyses_case", how, streams, AWS_ENDPOINT_URL=endpoint) for how in WAYS_TO_READ}
+            for _ in range(rounds)
+        ]
+    broken = [case["failed"] for turn in turns for case in turn.values() if "failed" in case]
+    if broken:
+        console.print(f"Reading metrics did not run: {broken[0]}")
+        return {"failed": broken[0]}
+    title = f"{turns[0]['together']['points']:,} points of {streams} streams, 20 ms a round trip"
+    table = Table("read by", "AWS calls", "s", "CPU s", "every point", title=title)
+    for how, name in WAYS_TO_READ.items():
+        wall, cpu = (median(turn[how][part] for turn in turns) for part in ("wall_seconds", "cpu_seconds"))
+        every = "yes" if all(turn[how]["whole"] for turn in turns) else "NO"
+        table.add_row(name, f"{turns[0][how]['calls']:,}", f"{wall:.2f}", f"{cpu:.2f}", every)
+    console.print(table)
+    ratios = {
+        how: median(turn[how]["wall_seconds"] / turn["together"]["wall_seconds"] for turn in turns)
+        for how in WAYS_TO_READ
+    }
+    console.print(
+        f"  {ratios['one-by-one']:.1f} times as fast as a loop over the same client, {ratios['boto3']:.1f} boto3"
+    )
+    return {"ratios": ratios, "rounds": turns}
+
+
 def versions() -> dict[str, str]:
     """What was measured, and on what."""
-    packages = ("boto3", "botocore", "async-kinesis", "aiokpl", "aws-kinesis-agg")
+    packages = ("boto3", "botocore", "async-kinesis", "aiokpl", "aws-kinesis-agg", "aiohttp", "uvicorn", "starlette")
     return {
         "python": platform.python_version(),
         "machine": f"{platform.machine()}, {os.cpu_count()} CPUs",
@@ -341,6 +391,12 @@ def main() -> None:
         result["hash"] = hashing(rounds, int(HASH_BYTES * scale))
     if "packages" in sections:
         result["packages"] = packages.run(STACK_FILE, int(packages.GIB * scale), rounds, console)
+    if "findings" in sections:
+        result["findings"] = findings(rounds, max(1, int(FINDINGS_STREAMS * scale)))
+    if "analyses" in sections:
+        result["analyses"] = analyses(rounds, max(1, int(FINDINGS_STREAMS * scale)))
+    if "gateway" in sections:
+        result["gateway"] = gateway.run(rounds, scale, environment(), measure, console)
     OUTPUT.parent.mkdir(exist_ok=True)
     OUTPUT.write_text(json.dumps(result, indent=2) + "\n")
     console.print(f"written to {OUTPUT.relative_to(REPOSITORY)}")

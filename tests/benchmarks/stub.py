@@ -126,22 +126,27 @@ class Connection(asyncio.Protocol):
             self.needed = self.body_at + (int(length.group(1)) if length else 0)
         if len(self.received) < self.needed:
             return False
-        target = _TARGET.search(self.received, 0, self.body_at)
-        content = answer(target.group(1) if target else b"", bytes(self.received[self.body_at : self.needed]))
+        head, body = bytes(self.received[: self.body_at]), bytes(self.received[self.body_at : self.needed])
         del self.received[: self.needed]
         self.needed = 0
-        head = (
-            b"HTTP/1.1 200 OK\r\ncontent-type: application/x-amz-json-1.1\r\nx-amzn-RequestId: 1\r\ncontent-length: %d"
-            % len(content)
-        )
-        self.transport.write(head + _HEADER_END + content)
+        self.respond(head, body)
         return bool(self.received)
 
+    def respond(self, head: bytes, body: bytes) -> None:
+        """Answer a request."""
+        target = _TARGET.search(head)
+        self.send(answer(target.group(1) if target else b"", body), b"application/x-amz-json-1.1")
 
-async def serve() -> None:
-    """Serve until standard input ends, which it does when the parent does."""
+    def send(self, content: bytes, content_type: bytes, status: bytes = b"200 OK") -> None:
+        """Write a whole answer."""
+        told = b"HTTP/1.1 %b\r\ncontent-type: %b\r\nx-amzn-RequestId: 1\r\ncontent-length: %d"
+        self.transport.write(told % (status, content_type, len(content)) + _HEADER_END + content)
+
+
+async def serve(protocol: type[Connection] = Connection) -> None:
+    """Print the port, and serve until standard input ends, which it does when the parent does."""
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(Connection, "127.0.0.1", 0)
+    server = await loop.create_server(protocol, "127.0.0.1", 0)
     print(server.sockets[0].getsockname()[1], flush=True)
     await loop.run_in_executor(None, sys.stdin.read)
     server.close()

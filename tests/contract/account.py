@@ -35,6 +35,7 @@ ACTIONS = {
     "HeadBucket": "ListBucket",
     "HeadObject": "GetObject",
     "ListObjectsV2": "ListBucket",
+    "DeleteObjects": "DeleteObject",
     "ListObjectVersions": "ListBucketVersions",
     "ListMultipartUploads": "ListBucketMultipartUploads",
     "ListParts": "ListMultipartUploadParts",

@@ -18,6 +18,8 @@ OWNED = frozenset(
         *(f"POST {_VERSION}/uploads", f"POST {_UPLOAD}/parts", f"POST {_UPLOAD}/commit"),
         *(f"GET {_UPLOAD}", f"DELETE {_UPLOAD}"),
         *(f"POST {_VERSION}/validate", f"PUT {_VERSION}/signature", "GET /packages/imports/{import_id}"),
+        *("GET /analyses/{analysis_id}", "DELETE /analyses/{analysis_id}"),
+        *("PUT /prompts/{prompt_id}", "DELETE /prompts/{prompt_id}", "POST /analyses/{analysis_id}/questions"),
     }
 )
 """The owner's, and the admins'."""
@@ -27,6 +29,7 @@ EVERYBODYS = frozenset(
         *("GET /streams/{name}", "GET /streams/{name}/shards", "GET /streams/{name}/metrics"),
         *("GET /packages/{name}", "GET /packages/{name}/versions", f"GET {_VERSION}"),
         *(f"GET {_VERSION}/files/{{file}}/download", f"GET {_VERSION}/score", f"GET {_VERSION}/signature"),
+        *("GET /prompts/{prompt_id}", "POST /prompts/{prompt_id}/render"),
     }
 )
 """Streams of an account are no secret to whoever may read streams. A package is for whoever may see it: who that is,

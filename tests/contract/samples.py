@@ -32,6 +32,13 @@ FUNCTION_OF = {
     "package-scan": "PackageScanFunction",
     "package-sweeper": "PackageSweeperFunction",
     "package-import": "PackageImportFunction",
+    "analyses": "AnalysesFunction",
+    "analysis-work": "AnalysisWorkFunction",
+    "prompts": "PromptsFunction",
+    "questions": "QuestionsFunction",
+    "models": "ModelsFunction",
+    "usage": "UsageFunction",
+    "usage-rollup": "UsageRollupFunction",
 }
 
 

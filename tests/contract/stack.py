@@ -72,7 +72,21 @@ def events(function: str) -> dict[str, dict[str, Any]]:
 
 
 def routes() -> list[Route]:
-    """Every route of the API, in the template's order."""
+    """Every route of the API but those that stream, in the template's order."""
+    return _routes(streamed=False)
+
+
+def streamed_routes() -> list[Route]:
+    """The routes that answer in streams, each guarded by the function behind it."""
+    return _routes(streamed=True)
+
+
+def web_functions() -> set[str]:
+    """The functions that are servers of HTTP, behind the Lambda Web Adapter."""
+    return {name for name in functions() if "AWS_LAMBDA_EXEC_WRAPPER" in environment(name)}
+
+
+def _routes(*, streamed: bool) -> list[Route]:
     return [
         Route(
             event["Properties"]["Method"].upper(),
@@ -82,7 +96,7 @@ def routes() -> list[Route]:
         )
         for name in functions()
         for event in events(name).values()
-        if event["Type"] == "Api"
+        if event["Type"] == "Api" and ("ResponseTransferMode" in event["Properties"]) == streamed
     ]
 
 

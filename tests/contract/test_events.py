@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from moto.backends import get_backend
 
-from tests.contract import package_events, stack
+from tests.contract import analysis_events, model_events, package_events, prompt_events, stack, usage_events
 from tests.contract.account import SESSION, Account, Touched, client
 from tests.contract.samples import API, EVENTS, send
 from weir.identity import passwords
@@ -49,6 +49,12 @@ def test_every_event_is_sent_by_a_test() -> None:
         *IDENTITY,
         *package_events.STATUSES,
         *package_events.STEPS,
+        *analysis_events.STATUSES,
+        *analysis_events.STEPS,
+        *prompt_events.STATUSES,
+        *model_events.STATUSES,
+        *usage_events.STATUSES,
+        *usage_events.TASKS,
         *OTHERS,
     }
 
@@ -97,6 +103,30 @@ def identity(aws: Account) -> dict[str, Any]:
 def packages(aws: Account) -> dict[str, Any]:
     """What comes of the events about packages: one version is quarantined, another is published, a third imported."""
     return {"quarantined": package_events.quarantined(aws)} | package_events.published(aws)
+
+
+@pytest.fixture(scope="module")
+def analyses(aws: Account) -> dict[str, Any]:
+    """What comes of the events about analyses: one over HTTP, two of a schedule, one that breaks."""
+    return analysis_events.lived(aws)
+
+
+@pytest.fixture(scope="module")
+def prompts(aws: Account) -> dict[str, Any]:
+    """What comes of the events about prompts."""
+    return prompt_events.lived(aws)
+
+
+@pytest.fixture(scope="module")
+def models(aws: Account) -> dict[str, Any]:
+    """What comes of the events about prices, providers and routes."""
+    return model_events.lived(aws)
+
+
+@pytest.fixture(scope="module")
+def usage(aws: Account) -> dict[str, Any]:
+    """What comes of the events about usage and caps."""
+    return usage_events.lived(aws)
 
 
 def learn(known: dict[str, str], name: str, body: dict[str, Any]) -> None:
@@ -224,6 +254,63 @@ def test_a_file_that_is_not_what_was_declared_is_quarantined_event_by_event(pack
     assert (told["state"], told["files"][0]["state"]) == ("QUARANTINED", "QUARANTINED")
 
 
+def test_streams_are_analyzed_event_by_event(analyses: dict[str, Any]) -> None:
+    statuses = {name: analyses[name]["statusCode"] for name in analysis_events.STATUSES}
+    assert statuses == analysis_events.STATUSES
+    assert analyses["analysis-work-collect"] == {"streams": 1}
+    assert analyses["analysis-work-analyze"] == {"done": True}
+    assert analyses["analysis-work-tell"] == {"by": "template"}
+    assert analyses["analysis-work-close"] == {"status": "DONE", "worse": 0}
+
+    # And the stream that is not there is told, and makes the analysis partial
+    results = analysis_events.body(analyses, "analyses-show")
+    assert [one["name"] for one in results["streams"]] == ["payments"]
+    assert results["partial"] == ["orders: there is no such stream"]
+    assert results["analysis"]["complete"] is False
+    assert results["calls"]["GetMetricData"] == 1
+    assert analyses["analyses-csv"]["body"].startswith("analysis_id,stream,kind")
+    assert analyses["analyses-html"]["body"].startswith("<!doctype html>")
+
+
+def test_prompts_come_and_go_event_by_event(prompts: dict[str, Any]) -> None:
+    assert {name: prompts[name]["statusCode"] for name in prompt_events.STATUSES} == prompt_events.STATUSES
+    rendered = json.loads(prompts["prompts-render"]["body"])
+    assert rendered["text"] == "Tell of 20 streams in two sentences."
+
+
+def test_a_question_is_answered_from_the_facts(analyses: dict[str, Any]) -> None:
+    answer = analysis_events.body(analyses, "questions-ask")
+    assert answer["by"] == "template"
+    assert answer["note"].startswith("No model is configured")
+
+
+def test_scheduled_analyses_are_compared_with_the_last_and_a_broken_one_is_closed(analyses: dict[str, Any]) -> None:
+    assert analyses["nightly-2 analysis-work-close"] == {"status": "DONE", "worse": 0}
+    assert analyses["analysis-work-close-failed"] == {"status": "FAILED"}
+
+
+def test_prices_providers_and_routes_come_and_go_event_by_event(models: dict[str, Any]) -> None:
+    assert {name: models[name]["statusCode"] for name in model_events.STATUSES} == model_events.STATUSES
+    # And the key of the provider is told by no answer
+    assert model_events.body(models, "models-provider-show")["has_key"] is True
+    assert "sk-ant" not in json.dumps(models)
+    assert model_events.body(models, "models-price-import")["created"] == 2  # calls, and batches
+
+
+def test_usage_is_told_summed_up_and_held_event_by_event(usage: dict[str, Any]) -> None:
+    assert {name: usage[name]["statusCode"] for name in usage_events.STATUSES} == usage_events.STATUSES
+    # And the call that nobody came to settle was settled, with its record, and counts in the sums
+    assert usage["usage-rollup-upkeep"] == {"expired": 1, "alarms": 0}
+    assert usage["usage-rollup-rebuild"]["rebuilt"] >= 24
+    (lost,) = usage_events.body(usage, "usage-records")["items"]
+    assert (lost["error"], lost["estimated"]) == ("expired", True)
+    sums = usage_events.body(usage, "usage-summaries")["items"]
+    assert sum(one["requests"] for one in sums) == 9
+    assert usage["usage-records-csv"]["body"].count("\n") == 10
+    (status,) = [one for one in usage_events.body(usage, "usage-cap-status")["items"] if one["measure"] == "requests"]
+    assert (status["usage"], status["percentage"]) == (9, "0.9")
+
+
 def test_events_that_ask_for_more_than_this_account_has_are_answered(answers: dict[str, Any]) -> None:
     # Given an account without a model service, and an admin who asks to delete a stream that is not there
     live = answers["health-live"]
@@ -238,10 +325,17 @@ def test_events_that_ask_for_more_than_this_account_has_are_answered(answers: di
 
 
 def test_each_function_may_do_what_it_did(
-    aws: Account, broken: dict[str, Any], identity: dict[str, Any], packages: dict[str, Any]
+    aws: Account,
+    broken: dict[str, Any],
+    identity: dict[str, Any],
+    packages: dict[str, Any],
+    analyses: dict[str, Any],
+    prompts: dict[str, Any],
+    models: dict[str, Any],
+    usage: dict[str, Any],
 ) -> None:
     # Given the AWS calls that the functions made for all the events
-    assert set(aws.actions) == set(stack.functions())
+    assert set(aws.actions) == set(stack.functions()) - stack.web_functions()
     for function, used in aws.actions.items():
         # Then the function's role allows every one
         allowed = allowed_of(function)

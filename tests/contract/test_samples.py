@@ -25,7 +25,7 @@ PLACEHOLDERS = {
 
 
 def test_every_function_and_every_route_has_a_sample() -> None:
-    assert {function_of(name) for name in EVENTS} == set(stack.functions())
+    assert {function_of(name) for name in EVENTS} == set(stack.functions()) - stack.web_functions()
     sampled = {(EVENTS[name]["httpMethod"], EVENTS[name]["resource"]) for name in API}
     assert sampled == {(route.method, route.path) for route in stack.routes()}
 
@@ -125,6 +125,11 @@ def matches(pattern: dict[str, Any], event: dict[str, Any]) -> bool:
 def test_a_scheduled_event_is_the_schedules_input(function: str, name: str) -> None:
     (schedule,) = stack.events(function).values()
     assert json.loads(schedule["Properties"]["Input"]) == EVENTS[name]
+
+
+def test_the_upkeep_of_usage_is_asked_for_by_its_schedules() -> None:
+    inputs = [json.loads(one["Properties"]["Input"]) for one in stack.events("UsageRollupFunction").values()]
+    assert inputs == [EVENTS["usage-rollup-upkeep"], EVENTS["usage-rollup-hourly"]]
 
 
 def payloads() -> Iterator[tuple[str, dict[str, Any]]]:

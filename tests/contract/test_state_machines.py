@@ -28,14 +28,16 @@ LAMBDA_TRANSIENT = {
 """https://docs.aws.amazon.com/step-functions/latest/dg/bp-lambda-serviceexception.html"""
 
 _OF_STREAMS = (errors.TooManyRequests, errors.Unavailable, NotKnownYet, StreamBusy, StreamQuotaExceeded)
-_OF_PACKAGES = (errors.TooManyRequests, errors.Unavailable, HubBusy, Contended, Crowded, CommitUnderWay)
+_OF_PACKAGES = (errors.TooManyRequests, errors.Unavailable, Contended, Crowded, CommitUnderWay)
 OWN_TRANSIENT = {
     "RunMachine": {one.__name__ for one in _OF_STREAMS},
     "CleanupMachine": {one.__name__ for one in _OF_STREAMS},
     "ImportMachine": {one.__name__ for one in _OF_PACKAGES},
+    "AnalysisMachine": {one.__name__ for one in (errors.TooManyRequests, errors.Unavailable, Contended)},
 }
 SHORT_STEPS = {"plan", "create", "active", "branch_failed", "metrics", "delete", "deleted"}
 WORKERS = {"${InsertFunction}", "${VerifyFunction}"}
+ASK_THE_HUB = {"plan_import", "copy_file"}
 each_machine = pytest.mark.parametrize("machine", MACHINES)
 each_scope = pytest.mark.parametrize("scope", SCOPES, ids=[scope.path for scope in SCOPES])
 each_state = pytest.mark.parametrize(
@@ -120,9 +122,10 @@ def test_a_task_has_a_time_out_after_its_functions_own(path: str, name: str, sta
 def test_a_task_retries_what_passes_and_nothing_else(path: str, name: str, state: asl.State) -> None:
     *busy, retry = state["Retry"]
     caught = {error for one in state["Retry"] for error in one["ErrorEquals"]}
-    transient = OWN_TRANSIENT[path.split("/")[0]]
+    asks_the_hub = state["Arguments"]["Payload"].get("step") in ASK_THE_HUB
+    transient = OWN_TRANSIENT[path.split("/")[0]] | ({HubBusy.__name__} if asks_the_hub else set())
     assert caught >= LAMBDA_TRANSIENT | transient | {"States.Timeout"}
-    assert len(busy) == (state["Arguments"]["FunctionName"] in WORKERS)
+    assert len(busy) == (state["Arguments"]["FunctionName"] in WORKERS or asks_the_hub)
     assert not caught & {"States.ALL", "States.TaskFailed"}  # these would also repeat what can't get better
     own = {error for error in caught if "." not in error}
     assert own == transient
@@ -143,6 +146,22 @@ def test_workers_wait_long_for_a_place_to_run() -> None:
         assert "Lambda.TooManyRequestsException" not in other["ErrorEquals"]
         assert (busy["MaxAttempts"], busy["MaxDelaySeconds"], busy["JitterStrategy"]) == (30, 30, "FULL")
     assert len(workers) == 4
+
+
+def test_a_hub_that_is_busy_is_waited_for_longer_than_anything_else() -> None:
+    # Given a hub that counts requests by windows of minutes, and may be down for longer
+    asking = [state for _, _, state in TASKS if state["Arguments"]["Payload"].get("step") in ASK_THE_HUB]
+    for state in asking:
+        busy, other = state["Retry"]
+
+        # Then it has tries of its own, of which the last are far apart, and does not use up those of other errors
+        assert busy["ErrorEquals"] == [HubBusy.__name__]
+        assert HubBusy.__name__ not in other["ErrorEquals"]
+        assert busy["MaxDelaySeconds"] >= 600
+        assert busy["JitterStrategy"] == "FULL"
+        waits = [busy["IntervalSeconds"] * busy["BackoffRate"] ** tried for tried in range(busy["MaxAttempts"])]
+        assert sum(min(wait, busy["MaxDelaySeconds"]) for wait in waits) >= 3600
+    assert len(asking) == len(ASK_THE_HUB)
 
 
 @pytest.mark.parametrize("machine", ["RunMachine", "CleanupMachine"])
@@ -177,6 +196,30 @@ def test_every_task_and_fan_out_of_an_import_catches_into_undoing_and_failing() 
     # And nobody gets from a failure to the end of what was done
     edges = list(scope.edges())
     assert "Imported" not in asl.reached("Undo", edges)
+
+
+def test_every_task_of_an_analysis_catches_into_closing_it_as_failed() -> None:
+    # Given the machine's own states
+    scope = asl.scopes("AnalysisMachine")[0]
+    for name, state in scope.states.items():
+        if state["Type"] != "Task":
+            continue
+        # Then all errors lead to CloseFailed with what failed, and from there to the end that tells so
+        (caught,) = state["Catch"]
+        assert caught["ErrorEquals"] == ["States.ALL"]
+        assert caught["Next"] == ("Failed" if name == "CloseFailed" else "CloseFailed"), name
+        if name != "CloseFailed":
+            assert caught["Assign"]["failure"]["step"] == name
+    assert scope.states["CloseFailed"]["Next"] == "Failed"
+    assert scope.states["Failed"]["Type"] == "Fail"
+
+    # And nobody gets from a failure to the end of what was done
+    assert "Done" not in asl.reached("CloseFailed", list(scope.edges()))
+
+
+def test_an_analysis_is_analyzed_until_it_is_done() -> None:
+    choice = asl.scopes("AnalysisMachine")[0].states["Analyzed?"]
+    assert (choice["Choices"][0]["Next"], choice["Default"]) == ("Tell", "Analyze")
 
 
 def test_a_failure_is_told_with_step_error_and_cause() -> None:

@@ -33,6 +33,7 @@ MODELS = (
     *(f"e{status}" for status in (400, 401, 403, 404, 429, 500, 529)),
 )
 WAIT_SECONDS = 60.0
+OF_BEDROCK = "anthropic.claude-3-haiku-20240307-v1:0"
 SINCE = "2026-01-01T00:00:00Z"
 RATES = {"input": "3", "output": "15", "cache_read": "0.3", "cache_write_5m": "3.75", "cache_write_1h": "6"}
 
@@ -118,6 +119,13 @@ def gateway(deployed: Stack, api: Api, people: Callable[..., Api], upstream: Ups
                 f"{name}-{model}",
             )
             put("/models/prices", {"provider": name, "model": model, "since": SINCE, "rates": RATES}, "")
+    if address := deployed.document["aws_endpoint_url"]:
+        name = f"{run}-aws"
+        loopback = {"address": address, "private_networks": ["127.0.0.0/8"]}
+        put("/models/providers", {"name": name, "kind": "bedrock", **loopback}, name)
+        target = {"provider": name, "model": OF_BEDROCK}
+        put("/models/routes", {"model": f"{name}-claude", "targets": [target], "max_output": 100}, f"{name}-claude")
+        put("/models/prices", {**target, "since": SINCE, "rates": RATES}, "")
     member, url = people("member"), deployed.document["gateway_url"]
     key = a_key(member, scopes=["models:invoke", "usage:read"])
     yield Gateway(url, upstream, api, member, key["secret"], key["key_id"], member.user["user_id"], run, made)

@@ -10,9 +10,9 @@ import pytest
 from botocore.config import Config
 
 from tests.e2e import ledger
-from tests.e2e.conftest import Gateway
-from tests.e2e.tls import Front
+from tests.e2e.conftest import OF_BEDROCK, Gateway
 from tests.e2e.upstream_answers import CACHE_READ, INPUT, OUTPUT, TOOL_INPUT, WORDS
+from tests.integration.conftest import Stack
 
 TEXT = "".join(WORDS)
 ASKED = [{"role": "user", "content": [{"text": "How is the weather?"}]}]
@@ -22,23 +22,21 @@ BODY = {"anthropic_version": "bedrock-2023-05-31", "max_tokens": 50, "messages":
 every_provider = pytest.mark.parametrize("kind", ["an", "oa", "ge", "be"])
 
 
-@pytest.fixture(scope="module")
-def front(gateway: Gateway, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
-    serving = Front(gateway.url, tmp_path_factory.mktemp("tls"))
-    yield serving
-    serving.stop()
+def over_tls(deployed: Stack) -> dict[str, Any]:
+    """Where boto3 finds the gateway: botocore sends a bearer token by HTTPS alone."""
+    document = deployed.document
+    url = document.get("gateway_tls_url") or document["gateway_url"]
+    return {"endpoint_url": f"{url}/bedrock", "verify": document.get("gateway_ca")}
 
 
 @pytest.fixture
-def client(gateway: Gateway, front: Front, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def client(gateway: Gateway, deployed: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_BEARER_TOKEN_BEDROCK", gateway.key)
     once: Any = Config(retries={"mode": "standard", "total_max_attempts": 1})
     made: Any = boto3.session.Session(region_name="us-east-1")
-    client = made.client(
-        "bedrock-runtime", endpoint_url=f"{front.url}/bedrock", verify=str(front.certificate), config=once
-    )
+    client = made.client("bedrock-runtime", **over_tls(deployed), config=once)
     yield client
     client.close()
 
@@ -152,12 +150,31 @@ def test_a_provider_that_fails_is_told_as_bedrock_tells_it(
     assert record["status"] == failed.response["ResponseMetadata"]["HTTPStatusCode"]
 
 
-def test_a_wrong_key_is_told(gateway: Gateway, front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_key_is_told(gateway: Gateway, deployed: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_BEARER_TOKEN_BEDROCK", "nonsense")
     made: Any = boto3.session.Session(region_name="us-east-1")
-    client = made.client("bedrock-runtime", endpoint_url=f"{front.url}/bedrock", verify=str(front.certificate))
+    client = made.client("bedrock-runtime", **over_tls(deployed))
 
     with pytest.raises(botocore.exceptions.ClientError) as refused:
         client.converse(modelId=gateway.model("be", "ok"), messages=ASKED)
 
     assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] in {401, 403}
+
+
+@pytest.mark.local_only  # on AWS the provider needs no address, and the models cost money
+@pytest.mark.parametrize("streams", [False, True])
+def test_bedrock_itself_is_called_under_the_gateways_own_role(gateway: Gateway, client: Any, streams: bool) -> None:
+    # Given Bedrock of the AWS that the stack is on, which checks signatures and rights
+    model = gateway.model("aws", "claude")
+
+    def ask() -> dict[str, Any]:
+        if not streams:
+            return dict(client.converse(modelId=model, messages=ASKED)["usage"])
+        events = list(client.converse_stream(modelId=model, messages=ASKED)["stream"])
+        return dict(events[-1]["metadata"]["usage"])
+
+    # When it is called, Then the ledger has what it told
+    usage, record, _ = gateway.charged(model, ask)
+    assert usage["outputTokens"] > 0
+    assert (record["input"], record["output"]) == (usage["inputTokens"], usage["outputTokens"])
+    assert (record["status"], record["estimated"], record["target"]) == (200, False, OF_BEDROCK)

@@ -2,8 +2,9 @@
 
 What a model does is in its name: ``ok``, ``tools`` (it asks for the first tool), ``cached`` (its usage tells of
 caches), ``slow`` (a pause before each event), ``dies`` (the connection breaks in mid-stream), ``silent`` (headers, and
-then nothing), ``garbage`` (200 and no JSON), ``e429`` and the like (that status, in the provider's words).
-``Upstream.bills`` has what each request was charged by its provider, which a ledger must agree with.
+then nothing), ``garbage`` (200 and no JSON), ``teller`` (it tells of an analysis), ``e429`` and the like (that status,
+in the provider's words). ``Upstream.bills`` has what each request was charged by its provider, which a ledger must
+agree with.
 
 https://platform.claude.com/docs/en/api/messages-streaming
 https://platform.openai.com/docs/api-reference/chat/streaming

@@ -230,6 +230,43 @@ def test_an_import_is_watched_by_its_owner(deployed: Stack, api: Api, publishers
         assert reader("GET", f"/packages/imports/{import_id}").json()["state"] == "FAILED"
 
 
+def test_a_prompt_is_its_owners_to_change_and_delete(api: Api, operator: Api, neighbour: Api, name: str) -> None:
+    # Given the operator's prompt
+    draft = {"variables": ["streams"], "template": "Tell of {{ streams }} streams."}
+    made = operator("POST", "/prompts", {"prompt_id": name, **draft})
+    assert made.status_code == 201, made.text
+    tag = {"If-Match": made.headers["ETag"]}
+
+    # When the neighbour tries each, Then it is refused, and they may read and render it all the same
+    refused(neighbour("PUT", f"/prompts/{name}", {**draft, "template": "x"}, **tag), 403, "forbidden")
+    refused(neighbour("DELETE", f"/prompts/{name}", **tag), 403, "forbidden")
+    assert neighbour("GET", f"/prompts/{name}").json() == made.json()
+    rendered = neighbour("POST", f"/prompts/{name}/render", {"values": {"streams": 3}})
+    assert rendered.json()["text"] == "Tell of 3 streams."
+
+    # And an admin may change and delete it
+    changed = api("PUT", f"/prompts/{name}", draft, **tag)
+    assert changed.json()["version"] == 2, changed.text
+    assert api("DELETE", f"/prompts/{name}", **{"If-Match": changed.headers["ETag"]}).status_code == 204
+
+
+def test_an_analysis_is_its_owners(api: Api, operator: Api, neighbour: Api) -> None:
+    # Given the operator's analysis of a stream that is not there
+    started = operator("POST", "/analyses", {"streams": ["it-is-not-there"], "last": "3h"})
+    assert started.status_code == 202, started.text
+    analysis = f"/analyses/{started.json()['analysis_id']}"
+
+    # When the neighbour looks for it, Then there is none
+    refused(neighbour("GET", analysis), 404, "analysis-not-found")
+    refused(neighbour("POST", f"{analysis}/questions", {"question": "What is it?"}), 404, "analysis-not-found")
+    refused(neighbour("DELETE", analysis), 404, "analysis-not-found")
+
+    # And the owner and an admin find it
+    for reader in (operator, api):
+        assert reader("GET", analysis).status_code == 200
+    assert api("DELETE", analysis).status_code == 204
+
+
 def test_every_route_about_what_is_somebodys_was_tried() -> None:
     # Last of this file: a route that comes anew is in the table, and then here
     assert TRIED == OWNED

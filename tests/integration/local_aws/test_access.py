@@ -222,3 +222,56 @@ def test_a_policy_of_principals_knows_a_function_by_its_role(client: Any, functi
         s3.delete_bucket_policy(Bucket=name)
         s3.delete_object(Bucket=name, Key="k")
         s3.delete_bucket(Bucket=name)
+
+
+CONVERSES = """
+import boto3
+from botocore.exceptions import ClientError
+bedrock = boto3.client("bedrock-runtime")
+def handler(event, context):
+    asked = {"modelId": "amazon.nova-micro-v1:0", "messages": [{"role": "user", "content": [{"text": "Hello"}]}]}
+    try:
+        getattr(bedrock, event["operation"])(**asked)
+    except ClientError as error:
+        return error.response["Error"]["Code"]
+    return "done"
+"""
+
+
+@pytest.mark.parametrize(
+    ("operation", "action"),
+    [("converse", "bedrock:InvokeModel"), ("converse_stream", "bedrock:InvokeModelWithResponseStream")],
+)
+def test_conversing_is_authorized_as_invoking_a_model(client: Any, function: Any, operation: str, action: str) -> None:
+    # Given a function that may do what AWS names in its place, and one that may do nothing
+    model = "arn:aws:bedrock:*::foundation-model/*"
+    may, may_not = function(CONVERSES, action, resource=model), function(CONVERSES, "bedrock:Converse", resource=model)
+    # When each converses with a model, Then the first is let
+    assert invoke(client, may, {"operation": operation}) == "done"
+    assert invoke(client, may_not, {"operation": operation}) == "AccessDeniedException"
+
+
+DELETES_ALARMS = """
+import boto3
+def handler(event, context):
+    boto3.client("cloudwatch").delete_alarms(AlarmNames=event["names"])
+"""
+
+
+def test_alarms_are_deleted_by_their_names(client: Any, function: Any, name: str) -> None:
+    # Given alarms of two kinds, and a function that may delete those of one
+    cloudwatch = client("cloudwatch")
+    mine, other = [f"{name}-mine:a", f"{name}-mine:b"], f"{name}-other"
+    told = {"Namespace": name, "MetricName": "M", "Statistic": "Sum", "Period": 60, "EvaluationPeriods": 1}
+    told |= {"Threshold": 1, "ComparisonOperator": "GreaterThanThreshold"}
+    for alarm in (*mine, other):
+        cloudwatch.put_metric_alarm(AlarmName=alarm, **told)
+    where = cloudwatch.describe_alarms(AlarmNames=[other])["MetricAlarms"][0]["AlarmArn"].removesuffix(other)
+    arn = function(DELETES_ALARMS, "cloudwatch:DeleteAlarms", resource=f"{where}{name}-mine:*")
+
+    # When it names one that it may not, Then none goes; else those that it names
+    for names in ([other], [*mine, other]):
+        assert "not authorized to perform" in invoke(client, arn, {"names": names})["errorMessage"]
+    invoke(client, arn, {"names": mine})
+    assert [one["AlarmName"] for one in cloudwatch.describe_alarms(AlarmNamePrefix=name)["MetricAlarms"]] == [other]
+    cloudwatch.delete_alarms(AlarmNames=[other])

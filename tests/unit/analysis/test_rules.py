@@ -94,6 +94,9 @@ def test_a_run_that_measured_nothing_has_no_good_news() -> None:
         (0.00001234, "shards", "0.000012 shards"),
         (None, "ms", "not measured"),
         ("2 > 4", "", "2 > 4"),
+        (1_234.5, "USD/month", "$1,234.50 a month"),
+        (0, "USD", "$0.00"),
+        (0.0001234, "USD", "$0.00012"),
     ],
 )
 def test_facts_in_words(value: float | str | None, unit: str, text: str) -> None:

@@ -37,11 +37,15 @@ class FakeGate:
 
     def __init__(self) -> None:
         self.known = {SECRET: ANN}
+        self.decided: dict[str, Admitted] = {}
 
     def admit(self, credential: str) -> Admitted:
         if credential not in self.known:
             raise BadToken("unknown")
         return self.known[credential]
+
+    def remembered(self, credential: str) -> Admitted | None:
+        return self.decided.get(credential)
 
 
 class FakeSource:
@@ -151,6 +155,7 @@ class World:
         self.replays = replays
         self.app = Gateway(self._parts)
         self.keys: dict[str, str] = {}
+        self.known_keys: dict[Provider, str] = {}
 
     def provider(self, name: str, stub: Stub | str, kind: Any = "anthropic", **fields: Any) -> Provider:
         """A provider at a stub."""
@@ -168,7 +173,12 @@ class World:
         metrics = Metrics(lambda values, dimensions: self.metrics.append((dict(values), dict(dimensions))))
         admitting = Admitting(self.gate, self.routing, meter, self.replays, SYSTEM, 900)  # type: ignore[arg-type]
         forwarding = Forwarding(
-            self.upstreams, lambda one: self.keys.get(one.name, PROVIDER_KEY), SYSTEM, region="eu-west-1", seconds=870
+            self.upstreams,
+            lambda one: self.keys.get(one.name, PROVIDER_KEY),
+            self.known_keys.get,
+            SYSTEM,
+            region="eu-west-1",
+            seconds=870,
         )
         return Parts(admitting, Serving(admitting, forwarding, meter, metrics, SYSTEM), self.upstreams, metrics)
 

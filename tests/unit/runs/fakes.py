@@ -1,7 +1,7 @@
 """What stands for AWS in the tests of runs: a stream that remembers its records, machines, and runs to work on."""
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from random import Random
@@ -17,7 +17,9 @@ from weir.runs.wiring import Wiring
 from weir.runtime.errors import WeirError
 from weir.runtime.settings import Settings
 from weir.runtime.stepfunctions import Machine
-from weir.streams.cloudwatch import Metrics
+from weir.streams.alarming import Alarming
+from weir.streams.alarms import alarms_of, names
+from weir.streams.cloudwatch import Alarms, Metrics
 from weir.streams.entries import Entry, PutResult
 from weir.streams.hashing import ShardMap
 from weir.streams.kinesis import RawRecord
@@ -214,6 +216,33 @@ class FakeMetrics(Metrics):
         return self.found
 
 
+class FakeAlarming(Alarming):
+    """The alarms of streams, by name; ``failures`` are raised by the named method."""
+
+    def __init__(self, *there: str) -> None:
+        super().__init__(Alarms(None), "weir", "arn:aws:sns:eu-west-1:210987654321:alerts")
+        self.there = {name for stream in there for name in names("weir", stream)}
+        self.failures: dict[str, list[WeirError]] = {}
+
+    def _enter(self, method: str) -> None:
+        if self.failures.get(method):
+            raise self.failures[method].pop(0)
+
+    def known(self) -> set[str]:
+        self._enter("known")
+        return set(self.there)
+
+    def make(self, stream: str, tags: Mapping[str, str], known: Iterable[str] = ()) -> list[str]:
+        self._enter("make")
+        made = [alarm.name for alarm in alarms_of("weir", stream, tags) if alarm.name not in known]
+        self.there.update(made)
+        return made
+
+    def delete_all(self, alarms: list[str]) -> None:
+        self._enter("delete_all")
+        self.there.difference_update(alarms)
+
+
 class Wires(Wiring):
     """The composition root of a test: fakes for Kinesis, CloudWatch and the machines, moto behind table and bucket."""
 
@@ -222,12 +251,13 @@ class Wires(Wiring):
     machine: FakeMachine
     cleanup: FakeMachine
     series: FakeMetrics
+    alarms: FakeAlarming | None
 
     def __init__(self, table: RunsTable, bucket: RunsBucket, conf: Settings = CONF) -> None:
         time = FakeTime()
         super().__init__(conf, time.clock(), table, bucket)
         made = {"time": time, "log": Log(time), "machine": FakeMachine()}
-        made |= {"cleanup": FakeMachine(), "series": FakeMetrics()}
+        made |= {"cleanup": FakeMachine(), "series": FakeMetrics(), "alarms": None}
         for name, value in made.items():
             object.__setattr__(self, name, value)  # frozen, as the real one is
 
@@ -238,6 +268,10 @@ class Wires(Wiring):
     @property
     def metrics(self) -> Metrics:
         return self.series
+
+    @property
+    def alarming(self) -> Alarming | None:
+        return self.alarms
 
     @property
     def run_machine(self) -> Machine:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.contract import stack
-from tests.unit.runs.fakes import Died, Wires, head, run_of, step_of, stored
+from tests.unit.runs.fakes import Died, Wires, head, run_of, spec_of, step_of, stored
 from tests.unit.streams.fakes import NOON
 from weir.runs import steps
 from weir.runs.creating import CREATED_WITHIN, KNOWN_WITHIN, NoStreamWanted
@@ -224,3 +224,12 @@ def test_a_run_that_was_stopped_between_two_tries_was_stopped_in_that_step(wires
     with pytest.raises(Unavailable):
         steps.create(run.run_id, wires)
     assert steps.located(STOPPED, run.run_id, wires).step == "CreateStream"
+
+
+@pytest.mark.parametrize(("asked", "told"), [(None, None), (1500.4, "1500"), (0.2, "1"), (1e12, "604800000")])
+def test_the_service_level_of_a_run_stands_on_its_stream(asked: float | None, told: str | None, wires: Wires) -> None:
+    # Given a run that is, or is not, to be held against a latency
+    run = stored(wires.table, run_of(spec_of(slo={"p99_latency_ms": asked})))
+    # When its stream is made, Then the sweep finds on it what alarms it is to have, should it live that long
+    steps.create(run.run_id, wires)
+    assert wires.log.streams[run.stream_name].tags.get(tags.SLO_LATENCY) == told

@@ -8,8 +8,9 @@ import pytest
 
 from tests.unit.analysis.measurements import START, arrivals, latencies, measured, shard
 from tests.unit.runs.reports import reported, step
+from weir.analysis.drawing import plain
 from weir.runs.report import Report
-from weir.runs.report_charts import arrivals_chart, latency_chart, plain, timeline_chart
+from weir.runs.report_charts import arrivals_chart, latency_chart, timeline_chart
 
 LEFT, RIGHT = 64.0, 844.0
 """The plot's edges."""

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from tests.unit.runs.fakes import Wires, run_of, stored
+from tests.unit.runs.fakes import FakeAlarming, Wires, run_of, stored
 from tests.unit.streams.fakes import NOON
 from weir.runs.bucket import RunsBucket
 from weir.runs.models import Verdict
-from weir.runs.sweeping import Sweep, clean_up_after, cleanup_input, sweep
+from weir.runs.sweeping import ALARMS, Sweep, clean_up_after, cleanup_input, sweep
 from weir.runs.table import RunsTable
 from weir.runtime.clock import rfc3339
 from weir.runtime.errors import TooManyRequests, Unavailable
@@ -353,3 +353,63 @@ def test_what_ended_a_run_is_told_as_the_machines_failures_are() -> None:
         "run_id": "r",
         "failure": {"step": "Run", "error": "TimedOut", "cause": "the execution ended as TIMED_OUT"},
     }
+
+
+# Alarms of streams
+
+LIVING = {tags.MANAGED: "true", tags.STACK: "weir", tags.EXPIRES_AT: FUTURE}
+WITH_LEVELS = LIVING | {tags.SLO_LATENCY: "2000", tags.SLO_ITERATOR_AGE: "60000"}
+
+
+def alarmed(wires: Wires, *there: str) -> FakeAlarming:
+    made = FakeAlarming(*there)
+    object.__setattr__(wires, "alarms", made)
+    return made
+
+
+def test_no_alarm_outlives_its_stream(wires: Wires) -> None:
+    # Given alarms of a stream that is there, of one that is being deleted, and of one that is gone
+    alarms = alarmed(wires, "there", "deleting", "gone")
+    wires.log.add("there", LIVING)
+    wires.log.add("deleting", LIVING, status="DELETING")
+
+    # When the sweep only looks, Then they stay; when it sweeps, those without a stream go
+    looked = swept(wires, dry_run=True)
+    assert (len(alarms.there), len(looked.alarms_deleted)) == (6, 4)
+    assert swept(wires).alarms_deleted == looked.alarms_deleted
+    assert {name.split(":")[1] for name in alarms.there} == {"there"}
+
+
+def test_a_stream_without_its_alarms_gets_them(wires: Wires) -> None:
+    # Given streams with service levels, of which one has its alarms, and one is somebody else's
+    alarms = alarmed(wires, "has")
+    wires.log.add("has", WITH_LEVELS)
+    wires.log.add("lacks", WITH_LEVELS)
+    wires.log.add("theirs", {name: value for name, value in WITH_LEVELS.items() if name != tags.STACK})
+    assert swept(wires, dry_run=True).alarms_made == []
+    made = swept(wires).alarms_made
+    assert made == ["weir-stream:lacks:data-latency", "weir-stream:lacks:iterator-age"]
+    assert {name.split(":")[1] for name in alarms.there} == {"has", "lacks"}
+    assert swept(wires).alarms_made == []
+
+
+def test_a_stream_that_has_expired_gets_no_alarms(wires: Wires) -> None:
+    alarms = alarmed(wires)
+    wires.log.add("over", WITH_LEVELS | {tags.EXPIRES_AT: PAST})
+    assert swept(wires).deleted == ["over"]
+    assert alarms.there == set()
+
+
+@pytest.mark.parametrize("method", ["known", "delete_all", "make"])
+def test_a_cloudwatch_that_fails_keeps_no_stream_alive(wires: Wires, method: str) -> None:
+    # Given an expired stream, one that lacks alarms, alarms without a stream, and a CloudWatch that fails
+    alarms = alarmed(wires, "gone")
+    alarms.failures[method] = [TooManyRequests("slow down")]
+    wires.log.add("over", OURS)
+    wires.log.add("lacks", WITH_LEVELS)
+    found = swept(wires)
+    assert found.deleted == ["over"]
+    assert found.failed == (["lacks"] if method == "make" else [ALARMS])
+    # And the next sweep does what this one could not
+    assert swept(wires).failed == []
+    assert {name.split(":")[1] for name in alarms.there} == {"lacks"}

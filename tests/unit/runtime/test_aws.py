@@ -1,6 +1,9 @@
 """What an AWS failure means: its kind, and the domain error that stands for it."""
 
+from datetime import UTC, datetime
+
 import pytest
+from botocore.awsrequest import AWSResponse, HeadersDict
 from botocore.exceptions import (
     ClientError,
     ConnectionClosedError,
@@ -154,3 +157,30 @@ def test_a_client_is_made_once_with_short_times_and_its_own_number_of_tries(
         assert aws.client("kinesis").meta.config.retries["total_max_attempts"] == 3
     finally:
         aws.client.cache_clear()
+
+
+@pytest.mark.parametrize("told", [1_764_244_800, 1_764_244_800.0, "2025-11-27T12:00:00Z", "2025-11-27T13:00:00+01:00"])
+def test_moments_are_told_in_utc_however_aws_writes_them(told: object) -> None:
+    assert aws.moment(told) == datetime(2025, 11, 27, 12, tzinfo=UTC)
+
+
+def test_answers_are_read_without_the_local_time_zone(configure: Configure, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Given a client of Weir's
+    configure()
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "a")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "b")
+    aws.client.cache_clear()
+    body = b'{"MetricDataResults": [{"Id": "q0", "Timestamps": [1764244800], "Values": [1.0]}]}'
+    answer = AWSResponse(URL, 200, HeadersDict(), None)  # type: ignore[arg-type]
+    answer._content = body
+    try:
+        client = aws.client("cloudwatch")
+        client.meta.events.register("before-send.cloudwatch.GetMetricData", lambda **_: answer)
+        # When CloudWatch answers
+        told = client.get_metric_data(MetricDataQueries=[], StartTime=0, EndTime=1)
+    finally:
+        aws.client.cache_clear()
+
+    # Then its moments are UTC's own, which is what makes them cheap to read
+    (moment,) = told["MetricDataResults"][0]["Timestamps"]
+    assert moment.tzinfo is UTC

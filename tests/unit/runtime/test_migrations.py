@@ -8,13 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from weir.analysis.analyses.shapes import SHAPES as ANALYSES
 from weir.identity.shapes import SHAPES as IDENTITY
+from weir.llm.shapes import SHAPES as LLM
 from weir.packages.shapes import SHAPES as PACKAGES
 from weir.runs.shapes import SHAPES as RUNS
 from weir.runtime.migrations import Item, Shapes, ShapeUnknown, Step
 
 STORED = Path(__file__).parents[1] / "stored"
-TABLES = {"identity": IDENTITY, "packages": PACKAGES, "runs": RUNS}
+TABLES = {"analyses": ANALYSES, "identity": IDENTITY, "llm": LLM, "packages": PACKAGES, "runs": RUNS}
 
 
 def stored(table: str, schema: int) -> dict[str, dict[str, Any]]:

@@ -15,7 +15,7 @@ from weir.streams.errors import (
     StreamQuotaExceeded,
 )
 from weir.streams.lifecycle import create_stream, delete_stream, describe_stream
-from weir.streams.models import Encryption, Stream, StreamSpec
+from weir.streams.models import Encryption, Stream, StreamSlo, StreamSpec
 
 SPEC = StreamSpec(name="orders", shard_count=3, tags={"team": "a"}, expires_in=600)
 OURS = {tags.MANAGED: "true", tags.STACK: "weir"}
@@ -46,6 +46,8 @@ def test_a_stream_carries_its_tags_from_the_first_moment() -> None:
         "weir:owner": "ann",
         "weir:run-id": "run-1",
         "weir:expires-at": "2026-11-21T12:10:00Z",
+        "weir:slo-data-latency-ms": "10000",
+        "weir:slo-iterator-age-ms": "43200000",
     }
     assert (stream.managed, stream.run_id, stream.owner) == (True, "run-1", "ann")
     assert (stream.account_id, stream.region) == ("210987654321", "eu-west-1")
@@ -216,10 +218,30 @@ def test_a_lost_reminder_means_no_stream() -> None:
     assert kinesis.streams == {}
 
 
-def test_a_stream_with_nothing_pending_needs_no_reminder() -> None:
+def test_a_stream_with_nothing_pending_and_no_alarms_to_make_needs_no_reminder() -> None:
     sent: list[str] = []
-    assert create(FakeKinesis(), sent=sent).pending is None
+    assert create(FakeKinesis(), SPEC.model_copy(update={"slo": None}), sent=sent).pending is None
     assert sent == []
+
+
+@pytest.mark.parametrize(
+    ("slo", "hours", "told"),
+    [
+        (None, 24, (None, None)),
+        (StreamSlo(), 24, ("10000", "43200000")),
+        (StreamSlo(), 168, ("10000", "302400000")),
+        (StreamSlo(data_latency_ms=500, iterator_age_ms=60_000), 168, ("500", "60000")),
+    ],
+)
+def test_the_service_levels_stand_on_the_stream(
+    slo: StreamSlo | None, hours: int, told: tuple[str | None, str | None]
+) -> None:
+    # Given a stream with service levels / When it is created
+    sent: list[str] = []
+    stream = create(FakeKinesis(), SPEC.model_copy(update={"slo": slo, "retention_hours": hours}), sent=sent)
+    # Then they are on its tags, for whoever makes its alarms; half of the retention where no age was given
+    assert (stream.tags.get(tags.SLO_LATENCY), stream.tags.get(tags.SLO_ITERATOR_AGE)) == told
+    assert sent == ([] if slo is None and hours == 24 else ["orders"])
 
 
 def test_an_unknown_stream_is_not_found() -> None:

@@ -49,12 +49,33 @@ def sqs() -> FakeSqs:
     return FakeSqs()
 
 
+class FakeCloudWatch:
+    """Keeps the alarms that are put; ``failures`` are raised first."""
+
+    def __init__(self) -> None:
+        self.alarms: dict[str, dict[str, Any]] = {}
+        self.failures: list[Exception] = []
+
+    def put_metric_alarm(self, **asked: Any) -> None:
+        if self.failures:
+            raise self.failures.pop(0)
+        self.alarms[asked["AlarmName"]] = asked
+
+
 @pytest.fixture
-def kinesis(module: ModuleType, sqs: FakeSqs, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeKinesis]:
+def cloudwatch() -> FakeCloudWatch:
+    return FakeCloudWatch()
+
+
+@pytest.fixture
+def kinesis(
+    module: ModuleType, sqs: FakeSqs, cloudwatch: FakeCloudWatch, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[FakeKinesis]:
     fake = FakeKinesis()
+    monkeypatch.setenv("WEIR_ALERTS_TOPIC_ARN", "arn:aws:sns:eu-west-1:123456789012:alerts")
     monkeypatch.setenv("WEIR_SETTLE_QUEUE_URL", "https://sqs/settle")
     settings.forget()
-    monkeypatch.setattr(module.aws, "client", {"kinesis": None, "sqs": sqs}.__getitem__)
+    monkeypatch.setattr(module.aws, "client", {"kinesis": None, "sqs": sqs, "cloudwatch": cloudwatch}.__getitem__)
     monkeypatch.setattr(module, "Kinesis", lambda client: fake)
     yield fake
     settings.forget()
@@ -135,3 +156,30 @@ def test_a_failure_brings_its_own_message_back_and_no_other(module: ModuleType, 
     kinesis.add("b", {tags.MANAGED: "true", tags.STACK: "weir"})
     kinesis.failures["summary"] = [Unavailable("down")]
     assert deliver(module, "a", "b") == ["a"]
+
+
+WITH_LEVELS = {tags.MANAGED: "true", tags.STACK: "weir", tags.SLO_LATENCY: "2000", tags.SLO_ITERATOR_AGE: "60000"}
+
+
+def test_a_settled_stream_gets_its_alarms(module: ModuleType, kinesis: FakeKinesis, cloudwatch: FakeCloudWatch) -> None:
+    # Given a stream with service levels that is still to be settled, and one that is not Weir's
+    kinesis.add("new", WITH_LEVELS | PENDING)
+    kinesis.add("theirs", {name: value for name, value in WITH_LEVELS.items() if name != tags.MANAGED})
+    assert deliver(module, "new", "theirs") == ["new"]
+    assert cloudwatch.alarms == {}
+
+    # When it is settled, Then its two alarms are there, and nobody else's
+    kinesis.streams["new"].status = "ACTIVE"
+    assert deliver(module, "new") == []
+    assert sorted(cloudwatch.alarms) == ["weir-stream:new:data-latency", "weir-stream:new:iterator-age"]
+    assert [one["Threshold"] for one in cloudwatch.alarms.values()] == [2000, 60_000]
+
+
+def test_alarms_that_could_not_be_made_bring_the_message_back(
+    module: ModuleType, kinesis: FakeKinesis, cloudwatch: FakeCloudWatch
+) -> None:
+    kinesis.add("new", WITH_LEVELS)
+    cloudwatch.failures = [ClientError({"Error": {"Code": "Throttling", "Message": ""}}, "PutMetricAlarm")]
+    assert deliver(module, "new") == ["new"]
+    assert deliver(module, "new") == []
+    assert len(cloudwatch.alarms) == 2

@@ -12,6 +12,8 @@ from tests.unit.streams.handler_calls import REGION, ROOT, Call, header, names, 
 from weir.runtime import aws as runtime_aws
 from weir.runtime import settings
 from weir.streams import tags
+from weir.streams.alarming import Alarming
+from weir.streams.cloudwatch import Alarms
 
 
 def test_a_stream_from_creation_to_deletion(call: Call, stack: Any) -> None:
@@ -275,3 +277,20 @@ def test_only_managed_is_ever_true_by_the_tag(call: Call, stack: Any) -> None:
     stack.create_stream(StreamName="orders", ShardCount=1)
     stack.add_tags_to_stream(StreamName="orders", Tags={tags.MANAGED: "false", tags.STACK: "weir", tags.RUN_ID: "r"})
     assert call("describe")["json"]["managed"] is False
+
+
+def test_the_alarms_of_a_stream_go_with_it(call: Call, stack: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Given a stream with its alarms, in a stack that has a topic for them
+    monkeypatch.setenv("WEIR_ALERTS_TOPIC_ARN", "arn:aws:sns:eu-west-1:123456789012:alerts")
+    settings.forget()
+    assert call("create", no_key=True)["statusCode"] == 202
+    stack.get_waiter("stream_exists").wait(StreamName="orders")
+    cloudwatch = runtime_aws.client("cloudwatch")
+    alarming = Alarming(Alarms(cloudwatch), "weir", "arn:aws:sns:eu-west-1:123456789012:alerts")
+    told = {one["Key"]: one["Value"] for one in stack.list_tags_for_stream(StreamName="orders")["Tags"]}
+    assert len(alarming.make("orders", told)) == 2
+
+    # When it is deleted, Then they are gone
+    assert call("delete")["statusCode"] == 202
+    assert alarming.known() == set()
+    settings.forget()

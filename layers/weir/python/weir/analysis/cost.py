@@ -17,12 +17,25 @@ from weir.analysis.facts import Fact
 from weir.analysis.measurement import Measurement
 from weir.analysis.prices import PriceList, price_list, usd
 
-__all__ = ["HOURS_A_MONTH", "Cost", "CostLine", "MonthCost", "Usage", "cost_of_run", "estimate_run", "month_like_it"]
+__all__ = [
+    "HOURS_A_MONTH",
+    "PAYLOAD_UNIT",
+    "Cost",
+    "CostLine",
+    "MonthCost",
+    "Usage",
+    "cost_of_run",
+    "estimate_run",
+    "month_like_it",
+    "stream_month",
+]
 
 HOURS_A_MONTH = 730
 """AWS' own month, 365 x 24 / 12 hours."""
 
-_PAYLOAD_UNIT = 25 * 1024
+PAYLOAD_UNIT = 25 * 1024
+"""Bytes of a PUT payload unit."""
+
 _KIB_A_GB = 1 << 20
 _DAY, _WEEK = 24, 168
 Number = int | float | Fraction
@@ -248,7 +261,7 @@ def _planned_stream(
         mode=mode,
         shards=shards,
         hours=Fraction(seconds) / 3600,
-        payload_units=records * math.ceil(size / _PAYLOAD_UNIT),
+        payload_units=records * math.ceil(size / PAYLOAD_UNIT),
         kib_in=records * math.ceil(size / 1024),
         kib_out=Fraction(records * size * reads, 1024),
         retention_hours=retention_hours,
@@ -282,6 +295,31 @@ def cost_of_run(measurement: Measurement) -> Cost:
     return replace(cost, missing=(*cost.missing, *_unaccounted(m)), approximate=_approximate(m, m.mode))
 
 
+def stream_month(
+    *,
+    mode: str,
+    shards: int | None,
+    payload_units: int | None,
+    kib_in: int | None,
+    kib_out: Number | None,
+    gb_an_hour: Fraction,
+    retention_hours: int,
+    region: str,
+) -> Cost:
+    """What a stream costs in a month (730 h) of these quantities; `gb_an_hour` is what comes in, for the storage."""
+    stream = _stream_usage(
+        mode=mode,
+        shards=shards,
+        hours=HOURS_A_MONTH,
+        payload_units=payload_units,
+        kib_in=kib_in,
+        kib_out=kib_out,
+        retention_hours=retention_hours,
+    )
+    usage = Usage(**{**stream, **_storage(mode, gb_an_hour, retention_hours)})
+    return _price(usage, price_list(region))
+
+
 def month_like_it(measurement: Measurement, *, shards: int | None = None) -> MonthCost | None:
     """A month of the run's average rate, day and night, every record read once, in both capacity modes.
 
@@ -294,19 +332,22 @@ def month_like_it(measurement: Measurement, *, shards: int | None = None) -> Mon
         return None
     factor = Fraction(HOURS_A_MONTH * 3600) / Fraction(m.insert_seconds)
     gb_an_hour = Fraction(m.bytes, 1 << 30) * factor / HOURS_A_MONTH
-    costs = {}
-    for mode in ("PROVISIONED", "ON_DEMAND"):
-        stream = _stream_usage(
-            mode=mode,
-            shards=shards,
-            hours=HOURS_A_MONTH,
-            payload_units=math.ceil(units * factor),
-            kib_in=math.ceil(kib_in * factor),
-            kib_out=Fraction(m.bytes, 1024) * factor,
-            retention_hours=m.retention_hours,
+    costs = {
+        mode: replace(
+            stream_month(
+                mode=mode,
+                shards=shards,
+                payload_units=math.ceil(units * factor),
+                kib_in=math.ceil(kib_in * factor),
+                kib_out=Fraction(m.bytes, 1024) * factor,
+                gb_an_hour=gb_an_hour,
+                retention_hours=m.retention_hours,
+                region=m.region,
+            ),
+            approximate=_approximate(m, mode),
         )
-        usage = Usage(**{**stream, **_storage(mode, gb_an_hour, m.retention_hours)})
-        costs[mode] = replace(_price(usage, price_list(m.region)), approximate=_approximate(m, mode))
+        for mode in ("PROVISIONED", "ON_DEMAND")
+    }
     run = "run: accepted / seconds of inserting"
     evidence = (
         Fact("hours in a month", HOURS_A_MONTH, "h", "365 x 24 / 12"),
@@ -323,7 +364,7 @@ def _payload_units(m: Measurement) -> int | None:
     """25 KB units: as counted record by record, else from the mean record size."""
     if m.payload_units is not None or m.records is None or m.bytes is None:
         return m.payload_units
-    return m.records * math.ceil(m.bytes / m.records / _PAYLOAD_UNIT) if m.records else 0
+    return m.records * math.ceil(m.bytes / m.records / PAYLOAD_UNIT) if m.records else 0
 
 
 def _rounded_kib(m: Measurement) -> int | None:

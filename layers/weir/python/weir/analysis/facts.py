@@ -3,12 +3,43 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-__all__ = ["Fact"]
+__all__ = ["Fact", "Origin"]
 
-_COUNTED = frozenset({"calls", "keys", "metrics", "points", "reads", "records", "requests", "shards", "times", "units"})
+_COUNTED = {"alarms", "calls", "consumers", "days", "facts", "keys", "metrics", "periods", "points", "reads", "records"}
+_COUNTED |= {"requests", "shards", "steps", "times", "units"}
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The points of a metric that a number was reckoned from.
+
+    One point each `period` seconds from `start` to `end` (exclusive): `points` of them are known, `missing` are not,
+    and none of these was taken for zero. `metric` names more than one where a formula joins them.
+    """
+
+    metric: str
+    statistic: str
+    period: int
+    start: datetime
+    end: datetime
+    points: int
+    missing: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-able form."""
+        return {
+            "metric": self.metric,
+            "statistic": self.statistic,
+            "period": self.period,
+            "from": self.start.isoformat(),
+            "to": self.end.isoformat(),
+            "points": self.points,
+            "missing": self.missing,
+        }
 
 
 @dataclass(frozen=True)
@@ -16,6 +47,7 @@ class Fact:
     """`value` in `unit`, from `source`: "run", "AWS/Kinesis", "quota", "slo", "price list", or a formula in words.
 
     A value of None says that it could not be measured; `complete=False` that it covers only a part of what it names.
+    `origin` tells the metric's points, where it was reckoned from such.
     """
 
     name: str
@@ -23,6 +55,7 @@ class Fact:
     unit: str
     source: str
     complete: bool = True
+    origin: Origin | None = None
 
     @property
     def text(self) -> str:
@@ -31,6 +64,8 @@ class Fact:
             return "not measured"
         if isinstance(self.value, str):
             return self.value
+        if self.unit.startswith("USD"):
+            return f"${_money(self.value)} {self.unit.removeprefix('USD').replace('/', 'a ')}".rstrip()
         unit = self.unit[:-1] if self.value == 1 and self.unit in _COUNTED else self.unit
         return f"{_number(self.value)} {unit}".rstrip()
 
@@ -41,7 +76,7 @@ class Fact:
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-able form, `text` included so that every view words a number alike."""
-        return {
+        form: dict[str, Any] = {
             "name": self.name,
             "value": self.value,
             "unit": self.unit,
@@ -49,6 +84,12 @@ class Fact:
             "complete": self.complete,
             "text": self.text,
         }
+        return form if self.origin is None else {**form, "origin": self.origin.to_dict()}
+
+
+def _money(dollars: int | float) -> str:
+    """Cents, or as many decimals as show two digits of what is less than ten of them."""
+    return f"{dollars:,.2f}" if abs(dollars) >= 0.1 or not dollars else format(Decimal(f"{dollars:.2g}"), "f")
 
 
 def _number(value: int | float) -> str:

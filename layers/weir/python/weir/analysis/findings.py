@@ -16,20 +16,25 @@ SEVERITIES: tuple[Severity, ...] = ("critical", "warning", "info")
 
 @dataclass(frozen=True)
 class Finding:
-    """One conclusion. `id` is a stable slug; every number in `title` and `advice` is that of a fact in `evidence`."""
+    """One conclusion. `id` is a stable slug; every number in `title` and `advice` is that of a fact in `evidence`.
+
+    `workflow` is the one that found it, where a stream was analyzed by several.
+    """
 
     id: str
     severity: Severity
     title: str
     evidence: tuple[Fact, ...]
     advice: str
+    workflow: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-able form."""
-        return {
+        form: dict[str, Any] = {
             "id": self.id,
             "severity": self.severity,
             "title": self.title,
             "evidence": [fact.to_dict() for fact in self.evidence],
             "advice": self.advice,
         }
+        return {**form, "workflow": self.workflow} if self.workflow else form

@@ -59,7 +59,7 @@ def end_to_end(m: Measurement, slo: Slo) -> Iterator[Finding]:
         yield Finding(
             "latency",
             "info",
-            f"Half of the records were read within {p50.text}, and p99 is {p99.text}",
+            f"The median latency is {p50.text}, and p99 is {p99.text}",
             (*facts, *objective, *arrival[:3]),
             "Nothing to do." if objective else "No objective was set; these numbers are a baseline for one.",
         )

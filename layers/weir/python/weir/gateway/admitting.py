@@ -1,6 +1,6 @@
 """Who is calling, what for, and whether the call may be made: everything before a provider is asked.
 
-All of this waits for AWS at times, and runs in threads.
+All of this but ``known`` waits for AWS at times, and runs in threads.
 """
 
 import secrets
@@ -32,6 +32,9 @@ class Gate(Protocol):
 
     def admit(self, credential: str) -> Admitted:
         """Admit a credential."""
+
+    def remembered(self, credential: str) -> Admitted | None:
+        """The same where nothing has to be asked for it, else None."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +90,19 @@ class Admitting:
         Forbidden
             They may not call models.
         """
-        admitted = self._gate.admit(bearer(credentials(sent)))
+        return self._let_in(self._gate.admit(bearer(credentials(sent))))
+
+    def known(self, sent: Iterable[tuple[str, str]]) -> Caller | None:
+        """The caller, where nothing has to be asked for it: this waits for nobody. None where ``who`` has to decide.
+
+        Raises
+        ------
+        BadToken, Forbidden
+        """
+        admitted = self._gate.remembered(bearer(credentials(sent)))
+        return None if admitted is None else self._let_in(admitted)
+
+    def _let_in(self, admitted: Admitted) -> Caller:
         if admitted.must_change_password:
             raise PasswordChangeNeeded("Your password is one that somebody else knows. Change it, then log in anew.")
         if SCOPE not in admitted.scopes:

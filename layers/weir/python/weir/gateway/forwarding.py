@@ -65,7 +65,9 @@ class Forwarding:
     Parameters
     ----------
     key_of
-        The key to call a provider with; WeirError where it can't be had.
+        The key to call a provider with; WeirError where it can't be had. May wait.
+    known_key
+        The same where nobody has to be waited for, else None.
     region
         Bedrock's, for a provider that names none.
     seconds
@@ -76,12 +78,13 @@ class Forwarding:
         self,
         upstreams: Posts,
         key_of: Callable[[Provider], str],
+        known_key: Callable[[Provider], str | None],
         clock: Clock,
         *,
         region: str,
         seconds: float,
     ) -> None:
-        self._upstreams, self._key_of, self._clock = upstreams, key_of, clock
+        self._upstreams, self._key_of, self._known_key, self._clock = upstreams, key_of, known_key, clock
         self._region, self._seconds = region, seconds
 
     async def reach(self, asked: Asked, may: May, journey: Journey) -> Reached:
@@ -138,7 +141,14 @@ class Forwarding:
             request_id=asked.request_id,
             stream=asked.stream,
         )
-        url, headers, key = await asyncio.to_thread(self._addressed, asked, provider, target, spoken, sent, way.body)
+        place, key = (provider, spoken, asked.operation.kind, target.model), ""
+        if provider.kind == "bedrock":  # botocore may have to load its data, and to renew the credentials
+            url = await asyncio.to_thread(paths.address, *place, stream=asked.stream)
+            headers = await asyncio.to_thread(bedrock.signed, url, sent, way.body, provider.region or self._region)
+        else:
+            known = self._known_key(provider)
+            key = await asyncio.to_thread(self._key_of, provider) if known is None else known
+            url, headers = paths.address(*place, stream=asked.stream), sent | _proof(provider, key)
         try:
             limit = max(1.0, min(provider.timeout_seconds, seconds))
             answer = await self._upstreams.post(provider, url, headers, way.body, limit)
@@ -150,28 +160,22 @@ class Forwarding:
         journey.spent = 200 <= answer.status < 300
         return Reached(answer, spoken, way, key)
 
-    def _addressed(
-        self, asked: Asked, provider: Provider, target: Target, spoken: Dialect, sent: dict[str, str], body: bytes
-    ) -> tuple[str, dict[str, str], str]:
-        """Where a request goes to, its headers with the gateway's own credentials for that provider, and its key."""
-        url = paths.address(provider, spoken, asked.operation.kind, target.model, stream=asked.stream)
-        if provider.kind == "bedrock":
-            return url, bedrock.signed(url, sent, body, provider.region or self._region), ""
-        key = self._key_of(provider)
-        if not key:
-            return url, sent, ""
-        match provider.kind:
-            case "anthropic":
-                named = {"x-api-key": key}
-            case "gemini":
-                named = {"x-goog-api-key": key}
-            case _:
-                named = {"authorization": f"Bearer {key}"}
-        return url, sent | named, key
-
     def _note(self, journey: Journey, status: int, began: float, error: str, reason: str = "") -> None:
         provider, target = journey.target
         if reason:
             logger().warning("a provider failed", extra={"provider": provider.name, "reason": reason})
         took = round((self._clock.monotonic() - began) * 1000)
         journey.attempts.append(Attempt(provider.name, target.model, status, error[:200], took))
+
+
+def _proof(provider: Provider, key: str) -> dict[str, str]:
+    """The header that tells a provider who asks."""
+    match provider.kind:
+        case _ if not key:
+            return {}
+        case "anthropic":
+            return {"x-api-key": key}
+        case "gemini":
+            return {"x-goog-api-key": key}
+        case _:
+            return {"authorization": f"Bearer {key}"}

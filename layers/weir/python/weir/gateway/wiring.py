@@ -17,7 +17,7 @@ from weir.identity.models import Admitted
 from weir.identity.revocations import Revocations
 from weir.identity.table import table as identity
 from weir.llm import wiring as llm
-from weir.llm.secrets import provider_key
+from weir.llm.secrets import known_key, provider_key
 from weir.runtime import aws, secrets
 from weir.runtime.clock import SYSTEM
 from weir.runtime.observability import emit
@@ -37,7 +37,7 @@ def parts(admits: AdmitsGate | None = None) -> Parts:
     meter, metrics, upstreams = usage.meter(), Metrics(emit), Upstreams()
     replays = Replays(answers(), SYSTEM)
     admitting = Admitting(admits or gate(), llm.routing(), meter, replays, SYSTEM, conf.gateway_seconds)
-    forwarding = Forwarding(upstreams, provider_key, SYSTEM, region=conf.region, seconds=seconds)
+    forwarding = Forwarding(upstreams, provider_key, known_key, SYSTEM, region=conf.region, seconds=seconds)
     return Parts(admitting, Serving(admitting, forwarding, meter, metrics, SYSTEM), upstreams, metrics)
 
 
@@ -67,3 +67,7 @@ class _Nobody:
     def admit(self, credential: str) -> Admitted:
         """Let nobody in."""
         raise BadToken(f"a credential of {len(credential)} characters, where none is taken")
+
+    def remembered(self, credential: str) -> Admitted | None:
+        """Know nobody."""
+        return None

@@ -75,6 +75,14 @@ class Gate:
         named = key_store.parse(credential)
         return self._by_token(credential) if named is None else self._by_key(credential, *named)
 
+    def remembered(self, credential: str) -> Admitted | None:
+        """Whom a key stands for, where that was decided a moment ago; None where ``admit`` has to be asked."""
+        named = key_store.parse(credential) if len(credential) <= MOST_CHARACTERS else None
+        if named is None or not self._kept:
+            return None
+        kept = self._kept.get(key_store.hashed(credential, self._pepper()))  # some were decided: the pepper is here
+        return kept.admitted if kept is not None and self._clock.monotonic() < kept.until else None
+
     def _by_token(self, text: str) -> Admitted:
         claims = tokens.verify_access(text, self._keyring, self._issuer, self._audience, self._clock.now())
         if self._revocations.holds(claims):

@@ -16,18 +16,27 @@ Scope = Literal[
     "packages:read",
     "packages:write",
     "models:invoke",
+    "models:write",
+    "usage:read",
+    "usage:write",
+    "analyses:read",
+    "analyses:write",
     "keys:manage",
     "users:read",
     "users:write",
     "audit:read",
 ]
 
-_MEMBER: frozenset[Scope] = frozenset({"streams:read", "runs:read", "packages:read", "models:invoke", "keys:manage"})
+_MEMBER: frozenset[Scope] = frozenset(
+    {"streams:read", "runs:read", "packages:read", "analyses:read", "models:invoke", "usage:read", "keys:manage"}
+)
+_OPERATOR: frozenset[Scope] = _MEMBER | {"streams:write", "runs:write", "analyses:write"}
+_PUBLISHER: frozenset[Scope] = _MEMBER | {"packages:write"}
 SCOPES: dict[Role, frozenset[Scope]] = {
     "member": _MEMBER,
-    "operator": _MEMBER | {"streams:write", "runs:write"},
-    "publisher": _MEMBER | {"packages:write"},
-    "admin": _MEMBER | {"streams:write", "runs:write", "packages:write", "users:read", "users:write", "audit:read"},
+    "operator": _OPERATOR,
+    "publisher": _PUBLISHER,
+    "admin": _OPERATOR | _PUBLISHER | {"models:write", "usage:write", "users:read", "users:write", "audit:read"},
 }
 
 FOR_PEOPLE: frozenset[Scope] = frozenset({"keys:manage", "users:write"})

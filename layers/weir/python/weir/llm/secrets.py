@@ -107,6 +107,13 @@ class Keys:
             raise KeyMissing(f"The key of the provider {provider.name!r} is gone. Ask an admin to give it anew.")
         return found
 
+    def known(self, provider: Provider) -> str | None:
+        """The same where it need not be read now, else None."""
+        if not provider.secret_arn:
+            return ""
+        read_at, key = self._known.get(provider.secret_arn, (float("-inf"), ""))
+        return key if self._monotonic() - read_at < KEPT_SECONDS else None
+
     def _of(self, arn: str) -> str | None:
         now = self._monotonic()
         read_at, key = self._known.get(arn, (float("-inf"), ""))
@@ -140,6 +147,11 @@ def read(arn: str) -> str | None:
 def provider_key(provider: Provider) -> str:
     """The key to call a provider with, as ``Keys.provider_key`` of this process's keys."""
     return _keys().provider_key(provider)
+
+
+def known_key(provider: Provider) -> str | None:
+    """The same where it need not be read now, else None."""
+    return _keys().known(provider)
 
 
 @lru_cache(maxsize=1)

@@ -9,17 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from html import escape
 
+from weir.analysis import drawing as draw
 from weir.runs.models import Step
 from weir.runs.report import Arrivals, Latency, ReportShard
 from weir.streams.pacing import SHARD_RECORDS_PER_SECOND
 
-__all__ = ["arrivals_chart", "latency_chart", "milliseconds", "plain", "seconds", "timeline_chart"]
+__all__ = ["arrivals_chart", "latency_chart", "milliseconds", "seconds", "timeline_chart"]
 
-_WIDTH = 860
-_LEFT, _RIGHT = 64, 16
-_PLOT = _WIDTH - _LEFT - _RIGHT
 MAX_LINES = 8
 """More shards than these are drawn as a heat map: lines can't be told apart any more."""
 
@@ -28,35 +25,6 @@ _COLUMNS = 120
 
 _CLOCK_STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 21_600, 43_200, 86_400)
 _HEAT_LEVELS = 8
-
-
-def _svg(height: float, body: str, label: str) -> str:
-    return (
-        f'<div class="wide"><svg viewBox="0 0 {_WIDTH} {height:g}" role="img" aria-label="{escape(label)}">'
-        f"<title>{escape(label)}</title>{body}</svg></div>"
-    )
-
-
-def _text(x: float, y: float, words: str, css: str = "", anchor: str = "start") -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" class="{css}" text-anchor="{anchor}">{escape(words)}</text>'
-
-
-def _line(x1: float, y1: float, x2: float, y2: float, css: str) -> str:
-    return f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" class="{css}"/>'
-
-
-def _rect(x: float, y: float, width: float, height: float, css: str, title: str = "") -> str:
-    tip = f"<title>{escape(title)}</title>" if title else ""
-    return f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.2f}" height="{height:.1f}" class="{css}">{tip}</rect>'
-
-
-def _nothing(words: str) -> str:
-    return f'<p class="nothing">{escape(words)}</p>'
-
-
-def plain(n: float) -> str:
-    """A number without an exponent: whole from 100 on, else three digits."""
-    return f"{n:,.0f}" if abs(n) >= 100 else f"{n:.3g}"
 
 
 def milliseconds(ms: float) -> str:
@@ -80,29 +48,10 @@ def seconds(s: float) -> str:
     return f"{minutes // 60} h {minutes % 60:02d} min"
 
 
-def _ticks(top: float, most: int = 5) -> list[float]:
-    """Round numbers from 0 up to at least `top`, no more than about `most` of them."""
-    if top <= 0:
-        return [0.0, 1.0]
-    raw = top / most
-    magnitude = 10 ** math.floor(math.log10(raw))
-    step = next(m * magnitude for m in (1, 2, 2.5, 5, 10) if m * magnitude >= raw * 0.999)
-    return [step * i for i in range(math.ceil(top / step - 1e-9) + 1)]
-
-
-def _y_axis(ticks: Sequence[float], top: float, height: float, unit: str) -> str:
-    parts = []
-    for tick in ticks:
-        y = top + height * (1 - tick / ticks[-1])
-        parts.append(_line(_LEFT, y, _LEFT + _PLOT, y, "grid" if tick else "axis"))
-        parts.append(_text(_LEFT - 8, y + 4, plain(tick), "tick", "end"))
-    return "".join(parts) + _text(_LEFT - 8, top - 12, unit, "unit", "end")
-
-
 def latency_chart(latency: Latency | None) -> str:
     """A histogram on a logarithmic time axis, with lines at p50, p95 and p99."""
     if latency is None:
-        return _nothing("No record was read back, so there is no latency to show.")
+        return draw.nothing("No record was read back, so there is no latency to show.")
     top, height = 74.0, 200.0
     bins = latency.bins
     # At least one decade wide, so that a narrow distribution isn't blown up into slabs.
@@ -111,53 +60,53 @@ def latency_chart(latency: Latency | None) -> str:
     low, high = low - spare, high + spare
 
     def x(ms: float) -> float:
-        return _LEFT + _PLOT * (math.log10(max(ms, 10**low)) - low) / (high - low)
+        return draw.LEFT + draw.PLOT * (math.log10(max(ms, 10**low)) - low) / (high - low)
 
-    ticks = _ticks(max(b.n for b in bins))
-    parts = [_y_axis(ticks, top, height, "records")]
+    ticks = draw.ticks_to(max(b.n for b in bins))
+    parts = [draw.y_axis(ticks, top, height, "records")]
     for b in bins:
         if b.n:
             tall = max(1.0, height * b.n / ticks[-1])
             tip = f"{milliseconds(b.from_ms)} to {milliseconds(b.to_ms)}: {b.n:,} records ({b.n / latency.count:.2%})"
             wide = x(b.to_ms) - x(b.from_ms)
-            parts.append(_rect(x(b.from_ms) + 0.5, top + height - tall, max(1.0, wide - 1), tall, "bar", tip))
+            parts.append(draw.rect(x(b.from_ms) + 0.5, top + height - tall, max(1.0, wide - 1), tall, "bar", tip))
     parts.append(_log_axis(low, high, top + height))
     marks = (("p50", latency.p50_ms), ("p95", latency.p95_ms), ("p99", latency.p99_ms))
     drawn = [_quantile(x(ms), 18 + row * 18, top + height, name, ms) for row, (name, ms) in enumerate(marks)]
     # All lines first: a label's halo then covers the line that it crosses.
     parts += [line for line, _ in drawn] + [label for _, label in drawn]
     label = f"Latency of {latency.count:,} records: " + ", ".join(f"{name} {milliseconds(ms)}" for name, ms in marks)
-    return _svg(top + height + 34, "".join(parts), label)
+    return draw.svg(top + height + 34, "".join(parts), label)
 
 
 def _quantile(x: float, label_y: float, bottom: float, name: str, ms: float) -> tuple[str, str]:
     """A line from its label down, and the label; labels stand in rows of their own, so they can't overlap."""
-    after = x < _WIDTH - 130
+    after = x < draw.WIDTH - 130
     words = f"{name}  {milliseconds(ms)}"
-    label = _text(x + (6 if after else -6), label_y, words, f"mark-text {name}", "start" if after else "end")
-    return _line(x, label_y - 10, x, bottom, f"mark {name}"), label
+    label = draw.text(x + (6 if after else -6), label_y, words, f"mark-text {name}", "start" if after else "end")
+    return draw.line(x, label_y - 10, x, bottom, f"mark {name}"), label
 
 
 def _log_axis(low: float, high: float, y: float) -> str:
     """Labels at 1, 2 and 5 of each decade where there is room, else at the decades."""
-    wide = _PLOT / (high - low)
+    wide = draw.PLOT / (high - low)
     steps = (1, 2, 5) if wide >= 200 else (1, 3) if wide >= 120 else (1,)
     every = max(1, math.ceil(70 / wide))
-    parts = [_line(_LEFT, y, _LEFT + _PLOT, y, "axis")]
+    parts = [draw.line(draw.LEFT, y, draw.LEFT + draw.PLOT, y, "axis")]
     for decade in range(math.floor(low), math.ceil(high) + 1):
         for step in steps:
             at = decade + math.log10(step)
             if low <= at <= high and decade % every == 0:
-                x = _LEFT + wide * (at - low)
-                parts.append(_line(x, y, x, y + 5, "axis"))
-                parts.append(_text(x, y + 20, milliseconds(step * 10.0**decade), "tick", "middle"))
+                x = draw.LEFT + wide * (at - low)
+                parts.append(draw.line(x, y, x, y + 5, "axis"))
+                parts.append(draw.text(x, y + 20, milliseconds(step * 10.0**decade), "tick", "middle"))
     return "".join(parts)
 
 
 def arrivals_chart(arrivals: Arrivals | None, shards: Sequence[ReportShard]) -> str:
     """Records a second of each shard: lines for a few shards, a heat map for many."""
     if arrivals is None:
-        return _nothing("No record arrived, so there is nothing to show by the second.")
+        return draw.nothing("No record arrived, so there is nothing to show by the second.")
     if len(shards) > MAX_LINES:
         return _heat_map(arrivals, shards)
     return _lines(arrivals, shards)
@@ -176,29 +125,33 @@ def _lines(arrivals: Arrivals, shards: Sequence[ReportShard]) -> str:
     most = max(max(rate) for rate in rates)
     # The quota gives the lines their meaning, unless it is so far above them that it would flatten them.
     near_quota = most > SHARD_RECORDS_PER_SECOND * 0.3
-    ticks = _ticks(max(most, SHARD_RECORDS_PER_SECOND) if near_quota else most)
-    parts = [_y_axis(ticks, top, height, "records/s")]
+    ticks = draw.ticks_to(max(most, SHARD_RECORDS_PER_SECOND) if near_quota else most)
+    parts = [draw.y_axis(ticks, top, height, "records/s")]
     if near_quota:
         y = top + height * (1 - SHARD_RECORDS_PER_SECOND / ticks[-1])
-        parts.append(_line(_LEFT, y, _LEFT + _PLOT, y, "quota"))
-        parts.append(_text(_LEFT + _PLOT, y - 5, f"quota of a shard, {SHARD_RECORDS_PER_SECOND:,.0f}", "tick", "end"))
-    stretch = _PLOT * math.ceil(arrivals.intervals / _COLUMNS) / arrivals.intervals
+        parts.append(draw.line(draw.LEFT, y, draw.LEFT + draw.PLOT, y, "quota"))
+        parts.append(
+            draw.text(draw.LEFT + draw.PLOT, y - 5, f"quota of a shard, {SHARD_RECORDS_PER_SECOND:,.0f}", "tick", "end")
+        )
+    stretch = draw.PLOT * math.ceil(arrivals.intervals / _COLUMNS) / arrivals.intervals
     for index, (shard, rate) in enumerate(zip(shards, rates, strict=True)):
-        x, y = _LEFT + index % 4 * _PLOT / 4, 16 + 20 * (index // 4)
-        parts.append(_line(x, y - 4, x + 18, y - 4, f"line s{index}") + _text(x + 24, y, shard.shard_id, "legend"))
+        x, y = draw.LEFT + index % 4 * draw.PLOT / 4, 16 + 20 * (index // 4)
+        parts.append(
+            draw.line(x, y - 4, x + 18, y - 4, f"line s{index}") + draw.text(x + 24, y, shard.shard_id, "legend")
+        )
         parts.append(f'<path d="{_steps(rate, stretch, ticks[-1], top, height)}" class="line s{index}"/>')
     parts += _tips(arrivals, shards, rates, stretch, top, height)
     parts.append(_time_axis(arrivals, top + height))
     total = sum(sum(shard.arrivals) for shard in shards)
-    return _svg(top + height + 34, "".join(parts), f"Arrivals of {total:,} records over {len(shards)} shards")
+    return draw.svg(top + height + 34, "".join(parts), f"Arrivals of {total:,} records over {len(shards)} shards")
 
 
 def _steps(rates: Sequence[float], stretch: float, most: float, top: float, height: float) -> str:
     """A path of steps: a rate belongs to its whole stretch, and a single stretch is still a line."""
     path = []
     for i, rate in enumerate(rates):
-        y, end = top + height * (1 - rate / most), min(_LEFT + (i + 1) * stretch, _LEFT + _PLOT)
-        path.append(f"{'V' if i else f'M{_LEFT} '}{y:.1f}H{end:.1f}")
+        y, end = top + height * (1 - rate / most), min(draw.LEFT + (i + 1) * stretch, draw.LEFT + draw.PLOT)
+        path.append(f"{'V' if i else f'M{draw.LEFT} '}{y:.1f}H{end:.1f}")
     return "".join(path)
 
 
@@ -216,17 +169,17 @@ def _tips(
     for i in range(len(rates[0])):
         after = i * seconds_each
         moment = datetime.fromtimestamp(arrivals.start_s + after, UTC)
-        told = [f"{shard.shard_id}: {plain(rate[i])}" for shard, rate in zip(shards, rates, strict=True)]
+        told = [f"{shard.shard_id}: {draw.plain(rate[i])}" for shard, rate in zip(shards, rates, strict=True)]
         tip = "\n".join([f"{moment:%H:%M:%S}Z (+{after} s), records/s", *told])
-        x = _LEFT + i * stretch
-        tips.append(_rect(x, top, min(stretch, _LEFT + _PLOT - x), height, "hover", tip))
+        x = draw.LEFT + i * stretch
+        tips.append(draw.rect(x, top, min(stretch, draw.LEFT + draw.PLOT - x), height, "hover", tip))
     return tips
 
 
 def _heat_map(arrivals: Arrivals, shards: Sequence[ReportShard]) -> str:
     """One row a shard, one column a moment; the darker, the more records a second."""
     rates = [_coarse(shard.arrivals, arrivals) for shard in shards]
-    row, top, wide = (16.0 if len(shards) <= 24 else 9.0), 34.0, _PLOT / len(rates[0])
+    row, top, wide = (16.0 if len(shards) <= 24 else 9.0), 34.0, draw.PLOT / len(rates[0])
     most = max(max(rate) for rate in rates) or 1.0
     paths: list[list[str]] = [[] for _ in range(_HEAT_LEVELS)]
     for r, rate in enumerate(rates):
@@ -234,29 +187,30 @@ def _heat_map(arrivals: Arrivals, shards: Sequence[ReportShard]) -> str:
             if height:
                 level = min(_HEAT_LEVELS - 1, int(height * _HEAT_LEVELS / most))
                 paths[level].append(
-                    f"M{_LEFT + c * wide:.1f} {top + r * row:.1f}h{wide:.2f}v{row - 1:.0f}h-{wide:.2f}z"
+                    f"M{draw.LEFT + c * wide:.1f} {top + r * row:.1f}h{wide:.2f}v{row - 1:.0f}h-{wide:.2f}z"
                 )
     parts = [f'<path d="{"".join(path)}" class="heat h{level}"/>' for level, path in enumerate(paths) if path]
     every = 1 if row >= 14 else 4
     for r, shard in enumerate(shards):
         y = top + r * row
         if r % every == 0:
-            parts.append(_text(_LEFT - 6, y + min(row, 12) - 1, _short(shard.shard_id), "tick", "end"))
-        tip = f"{shard.shard_id}: {sum(shard.arrivals):,} records, busiest second {plain(shard.peak_per_second or 0)}/s"
-        parts.append(_rect(_LEFT, y, _PLOT, row - 1, "hover", tip))
+            parts.append(draw.text(draw.LEFT - 6, y + min(row, 12) - 1, _short(shard.shard_id), "tick", "end"))
+        busiest = draw.plain(shard.peak_per_second or 0)
+        tip = f"{shard.shard_id}: {sum(shard.arrivals):,} records, busiest second {busiest}/s"
+        parts.append(draw.rect(draw.LEFT, y, draw.PLOT, row - 1, "hover", tip))
     bottom = top + len(shards) * row
     parts.append(_scale(most))
     parts.append(_time_axis(arrivals, bottom))
     more = ", the busiest; the others are left out" if arrivals.others else ""
-    return _svg(bottom + 34, "".join(parts), f"Records per second of {len(shards)} shards{more}")
+    return draw.svg(bottom + 34, "".join(parts), f"Records per second of {len(shards)} shards{more}")
 
 
 def _scale(most: float) -> str:
     """The legend of the heat map."""
-    x = _LEFT + 150.0
-    boxes = "".join(_rect(x + level * 18, 8, 18, 12, f"heat h{level}") for level in range(_HEAT_LEVELS))
-    first = _text(_LEFT, 18, "records/s of a shard:  0", "legend")
-    return first + boxes + _text(x + _HEAT_LEVELS * 18 + 8, 18, plain(most), "legend")
+    x = draw.LEFT + 150.0
+    boxes = "".join(draw.rect(x + level * 18, 8, 18, 12, f"heat h{level}") for level in range(_HEAT_LEVELS))
+    first = draw.text(draw.LEFT, 18, "records/s of a shard:  0", "legend")
+    return first + boxes + draw.text(x + _HEAT_LEVELS * 18 + 8, 18, draw.plain(most), "legend")
 
 
 def _short(shard_id: str) -> str:
@@ -267,18 +221,18 @@ def _short(shard_id: str) -> str:
 def _time_axis(arrivals: Arrivals, y: float) -> str:
     """Time since the first arrival."""
     span = arrivals.intervals * arrivals.width_s
-    parts = [_line(_LEFT, y, _LEFT + _PLOT, y, "axis")]
+    parts = [draw.line(draw.LEFT, y, draw.LEFT + draw.PLOT, y, "axis")]
     for tick, words in _time_ticks(span):
-        x = _LEFT + _PLOT * tick / span
-        anchor = "middle" if x < _WIDTH - 40 else "end"
-        parts.append(_line(x, y, x, y + 5, "axis") + _text(x, y + 20, words, "tick", anchor))
+        x = draw.LEFT + draw.PLOT * tick / span
+        anchor = "middle" if x < draw.WIDTH - 40 else "end"
+        parts.append(draw.line(x, y, x, y + 5, "axis") + draw.text(x, y + 20, words, "tick", anchor))
     return "".join(parts)
 
 
 def _time_ticks(span: float) -> list[tuple[float, str]]:
     """Moments of a clock's steps within `span` seconds, at most nine, with their labels in one unit."""
     if span < 8:
-        return [(tick, f"{tick:g} s") for tick in _ticks(span, 8) if tick <= span]
+        return [(tick, f"{tick:g} s") for tick in draw.ticks_to(span, 8) if tick <= span]
     step = next((step for step in _CLOCK_STEPS if span / step <= 8), math.ceil(span / 8 / 86_400) * 86_400)
     size, unit = (1, "s") if step < 60 else (60, "min") if step < 3600 else (3600, "h")
     return [(step * i, f"{step * i / size:g} {unit}") for i in range(int(span // step) + 1)]
@@ -287,24 +241,24 @@ def _time_ticks(span: float) -> list[tuple[float, str]]:
 def timeline_chart(steps: Sequence[Step], until: datetime) -> str:
     """A bar for each step from its start to its end; a step that never ended reaches to `until`."""
     if not steps:
-        return _nothing("No step was reached.")
+        return draw.nothing("No step was reached.")
     begin = min(step.started_at for step in steps)
     finish = max(max(step.ended_at or until for step in steps), begin)
     span = max((finish - begin).total_seconds(), 0.1)
     left, row, top = 150.0, 26.0, 8.0
-    plot = _WIDTH - left - 140
+    plot = draw.WIDTH - left - 140
     bottom = top + row * len(steps)
     parts = []
     for tick, words in _time_ticks(span):
         x = left + plot * tick / span
-        parts.append(_line(x, top, x, bottom, "grid") + _text(x, bottom + 18, words, "tick", "middle"))
+        parts.append(draw.line(x, top, x, bottom, "grid") + draw.text(x, bottom + 18, words, "tick", "middle"))
     for index, step in enumerate(steps):
         start = (step.started_at - begin).total_seconds()
         took = max(0.0, ((step.ended_at or until) - step.started_at).total_seconds())
         y, x, wide = top + index * row, left + plot * start / span, max(2.0, plot * took / span)
         words = seconds(took) + ("" if step.ended_at else ", not ended")
         tip = f"{step.name}: {step.status}, {words}" + (f"\n{step.detail}" if step.detail else "")
-        parts.append(_text(left - 10, y + 17, step.name, "step", "end"))
-        parts.append(_rect(x, y + 4, wide, row - 8, f"step-bar {step.status.lower()}", tip))
-        parts.append(_text(x + wide + 6, y + 17, words, "tick"))
-    return _svg(bottom + 28, "".join(parts), f"Timeline of {len(steps)} steps over {seconds(span)}")
+        parts.append(draw.text(left - 10, y + 17, step.name, "step", "end"))
+        parts.append(draw.rect(x, y + 4, wide, row - 8, f"step-bar {step.status.lower()}", tip))
+        parts.append(draw.text(x + wide + 6, y + 17, words, "tick"))
+    return draw.svg(bottom + 28, "".join(parts), f"Timeline of {len(steps)} steps over {seconds(span)}")

@@ -1,22 +1,18 @@
-"""The report as one HTML page: self-contained, no script, no external resource, every text escaped.
-
-A Content-Security-Policy in the page itself forbids whatever isn't inline style, so that a name that slipped through
-could still not load or run anything.
-"""
+"""The report as one HTML page: self-contained, no script, no external resource, every text escaped."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from functools import lru_cache
 from html import escape
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from weir.analysis import page
+from weir.analysis.drawing import plain
 from weir.runs.report import CostOut, Report, ReportFact, ReportFinding
-from weir.runs.report_charts import arrivals_chart, latency_chart, milliseconds, plain, seconds, timeline_chart
+from weir.runs.report_charts import arrivals_chart, latency_chart, milliseconds, seconds, timeline_chart
 
 __all__ = ["render_html"]
 
@@ -31,10 +27,12 @@ def render_html(report: Report) -> str:
             _head(report),
             _banner(report),
             _tiles(report),
-            _section("Latency, from produced to read", latency_chart(report.latency)),
-            _section("Records per second, by shard", arrivals_chart(report.arrivals, report.shards)),
-            _section("Timeline", timeline_chart(report.steps, report.ended_at or report.generated_at) + _steps(report)),
-            _section("Findings", "".join(map(_finding, report.findings)) or "<p class='nothing'>None.</p>"),
+            page.section("Latency, from produced to read", latency_chart(report.latency)),
+            page.section("Records per second, by shard", arrivals_chart(report.arrivals, report.shards)),
+            page.section(
+                "Timeline", timeline_chart(report.steps, report.ended_at or report.generated_at) + _steps(report)
+            ),
+            page.section("Findings", "".join(map(_finding, report.findings)) or "<p class='nothing'>None.</p>"),
             _missing(report),
             f'<div class="pair">{_accounting(report)}{_measures(report)}</div>',
             _shards(report),
@@ -42,34 +40,7 @@ def render_html(report: Report) -> str:
             _spec(report),
         )
     )
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(report.verdict)}: Weir run {escape(report.run_id)}</title><style>{_css()}</style></head>"
-        f"<body><main>{body}</main></body></html>\n"
-    )
-
-
-@lru_cache(maxsize=1)
-def _css() -> str:
-    return Path(__file__).with_name("report.css").read_text("utf-8")
-
-
-def _section(title: str, body: str) -> str:
-    return f"<section><h2>{escape(title)}</h2>{body}</section>"
-
-
-def _table(heads: Sequence[tuple[str, bool]], rows: Iterable[Sequence[str]], css: Sequence[str] = ()) -> str:
-    """A table of escaped texts; a head is its title and whether the column holds numbers."""
-    mark = [' class="n"' if numeric else "" for _, numeric in heads]
-    head = "".join(f"<th{m}>{escape(title)}</th>" for (title, _), m in zip(heads, mark, strict=True))
-    lines = []
-    for index, row in enumerate(rows):
-        cells = "".join(f"<td{m}>{escape(cell)}</td>" for cell, m in zip(row, mark, strict=True))
-        kind = f' class="{css[index]}"' if index < len(css) and css[index] else ""
-        lines.append(f"<tr{kind}>{cells}</tr>")
-    return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{"".join(lines)}</tbody></table></div>'
+    return page.document(f"{report.verdict}: Weir run {report.run_id}", body)
 
 
 def _count(n: int | float | None) -> str:
@@ -137,19 +108,12 @@ def _steps(r: Report) -> str:
     if not told:
         return ""
     rows = [(step.name, step.status, step.detail or "") for step in told]
-    return (
-        f"<details><summary>Details of the steps</summary>{_table(_heads('Step', 'Status', 'Detail'), rows)}</details>"
-    )
-
-
-def _heads(*titles: str) -> list[tuple[str, bool]]:
-    """Column heads; a title that begins with # is of a column of numbers."""
-    return [(title.removeprefix("#"), title.startswith("#")) for title in titles]
+    return f"<details><summary>Details of the steps</summary>{page.table(('Step', 'Status', 'Detail'), rows)}</details>"
 
 
 def _evidence(facts: Sequence[ReportFact]) -> str:
     rows = [(fact.name, fact.text, fact.source if fact.complete else f"{fact.source} (partial)") for fact in facts]
-    return _table(_heads("What", "#Value", "Source"), rows)
+    return page.table(("What", "#Value", "Source"), rows)
 
 
 def _finding(finding: ReportFinding) -> str:
@@ -170,7 +134,7 @@ def _missing(r: Report) -> str:
     if not items:
         return ""
     rows = "".join(f"<li>{escape(item)}</li>" for item in items)
-    return _section("What was missing", f"<ul>{rows}</ul>")
+    return page.section("What was missing", f"<ul>{rows}</ul>")
 
 
 _ACCOUNTS = (
@@ -193,12 +157,12 @@ _ACCOUNTS = (
 
 def _accounting(r: Report) -> str:
     rows = [(label, _count(getattr(r.accounting, name))) for name, label in _ACCOUNTS]
-    return _section("Accounting", _table(_heads("Records", "#Count"), rows))
+    return page.section("Accounting", page.table(("Records", "#Count"), rows))
 
 
 def _measures(r: Report) -> str:
     rows = [(fact.name, fact.text if fact.complete else f"{fact.text} (partial)") for fact in r.facts]
-    return _section("Measurements", _table(_heads("What", "#Value"), rows))
+    return page.section("Measurements", page.table(("What", "#Value"), rows))
 
 
 def _shards(r: Report) -> str:
@@ -215,19 +179,19 @@ def _shards(r: Report) -> str:
         )
         for shard in r.shards
     ]
-    heads = _heads("Shard", "#Accepted", "#Bytes", "#Throttled", "#Read", "#Busiest second")
-    table = _table(heads, rows)
+    heads = ("Shard", "#Accepted", "#Bytes", "#Throttled", "#Read", "#Busiest second")
+    table = page.table(heads, rows)
     keys = [(key, _count(n)) for key, n in r.top_keys[:10]]
     body = table if len(rows) <= 16 else f"<details><summary>All {len(rows)} shards</summary>{table}</details>"
     if keys:
-        body += f"<h3 style='margin:16px 0 4px'>Busiest keys</h3>{_table(_heads('Partition key', '#Records'), keys)}"
-    return _section("Shards", body)
+        body += f"<h3 style='margin:16px 0 4px'>Busiest keys</h3>{page.table(('Partition key', '#Records'), keys)}"
+    return page.section("Shards", body)
 
 
 def _cost(r: Report) -> str:
     c = r.costs
     if c.run is None:
-        return _section("Cost", '<p class="nothing">The cost could not be told.</p>')
+        return page.section("Cost", '<p class="nothing">The cost could not be told.</p>')
     body = _cost_table(c.run, "This run")
     if c.month_provisioned and c.month_on_demand:
         rows = [
@@ -235,7 +199,7 @@ def _cost(r: Report) -> str:
             (f"On demand: {_quantities(c.month_on_demand)}", _money(c.month_on_demand.usd)),
         ]
         body += "<h3 style='margin:18px 0 4px'>A month at this rate, day and night</h3>"
-        body += _table(_heads("Stream", "#A month"), rows)
+        body += page.table(("Stream", "#A month"), rows)
         body += f"<details><summary>Arithmetic</summary>{_evidence(c.month_evidence)}</details>"
     priced = c.run.region if c.run.region == c.run.priced_as else f"{c.run.priced_as}, for want of {c.run.region}'s own"
     notes = f"List prices of {priced}, known to hold from {c.run.effective_from}; begun hours count whole. "
@@ -244,7 +208,7 @@ def _cost(r: Report) -> str:
     if c.run.approximate:
         notes += f"Reckoned from the mean record size: {', '.join(c.run.approximate)}. "
     notes += f"Never counted: {', '.join(c.run.not_counted)}."
-    return _section("Cost", body + f'<p class="small soft">{escape(notes)}</p>')
+    return page.section("Cost", body + f'<p class="small soft">{escape(notes)}</p>')
 
 
 def _cost_table(cost: CostOut, title: str) -> str:
@@ -259,7 +223,7 @@ def _cost_table(cost: CostOut, title: str) -> str:
     ]
     total = "At least, in all" if cost.missing else "In all"
     rows.append((total, "", "", _money(cost.usd)))
-    return _table(_heads(title, "#Quantity", "Price", "#Cost"), rows, [""] * len(cost.lines) + ["total"])
+    return page.table((title, "#Quantity", "Price", "#Cost"), rows, [""] * len(cost.lines) + ["total"])
 
 
 def _total(cost: CostOut) -> str:
@@ -274,7 +238,7 @@ def _spec(r: Report) -> str:
     document = json.dumps(_shortened(r.spec), indent=2, sort_keys=True, ensure_ascii=False)
     links = "".join(_link(title, address) for title, address in sorted(r.links.items()))
     made = f'<p class="small soft">Written {escape(_time(r.generated_at))}, report schema {r.schema_version}.</p>'
-    return _section("What was asked", f"<pre>{escape(document)}</pre>{f'<p>{links}</p>' if links else ''}{made}")
+    return page.section("What was asked", f"<pre>{escape(document)}</pre>{f'<p>{links}</p>' if links else ''}{made}")
 
 
 def _shortened(value: Any) -> Any:

@@ -28,7 +28,7 @@ from weir.streams import tags as stream_tags
 from weir.streams.assertions import check_stream
 from weir.streams.errors import StreamBusy, StreamNotFound
 from weir.streams.lifecycle import describe_stream
-from weir.streams.models import Stream, StreamSpec
+from weir.streams.models import MOST_LATENCY_MS, Stream, StreamSlo, StreamSpec
 
 ACTIVE_WITHIN = timedelta(minutes=10)
 DELETED_WITHIN = timedelta(minutes=10)
@@ -120,11 +120,13 @@ def _head(run_id: str, wires: Wiring) -> Run:
 
 def _stream_spec(run: Run) -> StreamSpec:
     ask = run.spec.stream
+    latency = run.spec.slo.p99_latency_ms
     return StreamSpec(
         name=run.stream_name,
         mode=ask.mode,
         shard_count=ask.shard_count if ask.mode == "PROVISIONED" else None,
         expires_in=run.spec.expires_in,
+        slo=None if latency is None else StreamSlo(data_latency_ms=min(max(1, round(latency)), MOST_LATENCY_MS)),
     )
 
 

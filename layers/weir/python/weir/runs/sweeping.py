@@ -1,9 +1,12 @@
 """Nothing left behind, whatever died: expired streams are deleted, runs that nobody drives any more are cleaned up.
 
+And no alarm outlives its stream, nor is a stream without the alarms that its tags ask for.
+
 The sweeper never touches a stream without both the managed tag and an expiry that has passed, and reads the tags again
 just before it deletes. It asks Kinesis itself, for the tagging API may lag by hours.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from random import Random
@@ -21,6 +24,9 @@ SECONDS_BETWEEN_CALLS = 0.2
 
 ORPHANED_AFTER = timedelta(minutes=5)
 
+ALARMS = "alarms"
+"""Stands among what failed where CloudWatch would not tell of the alarms of streams, or not change them."""
+
 OPEN_RUNS = "open runs"
 """Stands among what failed where the table could not tell which runs are open."""
 
@@ -34,6 +40,8 @@ class Sweep:
     unexamined: int = 0
     deleted: list[str] = field(default_factory=list)
     cleaned_up: list[str] = field(default_factory=list)
+    alarms_made: list[str] = field(default_factory=list)
+    alarms_deleted: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
@@ -44,6 +52,8 @@ class Sweep:
             "unexamined": self.unexamined,
             "deleted": self.deleted,
             "cleaned_up": self.cleaned_up,
+            "alarms_made": self.alarms_made,
+            "alarms_deleted": self.alarms_deleted,
             "failed": self.failed,
         }
 
@@ -55,21 +65,55 @@ def sweep(wires: Wiring, *, dry_run: bool, until: float, rng: Random) -> Sweep:
     """
     swept = Sweep(dry_run)
     _sweep_runs(wires, swept, until)  # first, for they are few, and streams may take all the time there is
+    known = _known_alarms(wires, swept)  # before the streams: whatever has an alarm was there by then
     names = [one["StreamName"] for one in wires.kinesis.list_streams() if one.get("StreamStatus") != "DELETING"]
+    if known is not None:
+        _sweep_alarms(wires, swept, known, names)
     start = rng.randrange(len(names)) if names else 0
     for name in names[start:] + names[:start]:
         if wires.clock.monotonic() >= until:
             swept.unexamined += 1
             continue
-        _sweep_stream(name, wires, swept)
+        _sweep_stream(name, wires, swept, known)
     return swept
 
 
-def _sweep_stream(name: str, wires: Wiring, swept: Sweep) -> None:
+def _known_alarms(wires: Wiring, swept: Sweep) -> set[str] | None:
+    try:
+        return wires.alarming.known() if wires.alarming is not None else None
+    except WeirError as error:
+        logger().warning("alarms are left for the next sweep: %s", error.detail)
+        swept.failed.append(ALARMS)
+        return None
+
+
+def _sweep_alarms(wires: Wiring, swept: Sweep, known: set[str], names: list[str]) -> None:
+    """Alarms of streams that are gone go, too."""
+    alarming = wires.alarming
+    orphans = alarming.orphans(known, names) if alarming is not None else []
+    try:
+        if alarming is not None and orphans and not swept.dry_run:
+            alarming.delete_all(orphans)
+        swept.alarms_deleted += orphans
+    except WeirError as error:
+        logger().warning("alarms are left for the next sweep: %s", error.detail)
+        swept.failed.append(ALARMS)
+
+
+def _see_to_alarms(name: str, tags: Mapping[str, str], wires: Wiring, swept: Sweep, known: set[str]) -> None:
+    """A stream that asks for alarms and has none gets them: its settling was given up, or it is a run's."""
+    if wires.alarming is not None and not swept.dry_run:
+        swept.alarms_made += wires.alarming.make(name, tags, known)
+
+
+def _sweep_stream(name: str, wires: Wiring, swept: Sweep, known: set[str] | None) -> None:
     swept.examined += 1
     try:
         wires.clock.sleep(SECONDS_BETWEEN_CALLS)
-        if not stream_tags.is_expired(wires.kinesis.tags(name), wires.clock.now()):
+        tags = wires.kinesis.tags(name)
+        if not stream_tags.is_expired(tags, wires.clock.now()):
+            if known is not None:
+                _see_to_alarms(name, tags, wires, swept, known)
             return
         # Read again: its owner may have taken it over, or given it more time, since the first look.
         if not stream_tags.is_expired(wires.kinesis.tags(name), wires.clock.now()):

@@ -10,7 +10,8 @@ from weir.runtime.clock import SYSTEM, Clock
 from weir.runtime.settings import Settings, settings
 from weir.runtime.stepfunctions import Machine
 from weir.streams import sts
-from weir.streams.cloudwatch import Metrics
+from weir.streams.alarming import Alarming
+from weir.streams.cloudwatch import Alarms, Metrics
 from weir.streams.kinesis import Kinesis
 from weir.streams.sts import Account
 
@@ -33,6 +34,13 @@ class Wiring:
     def metrics(self) -> Metrics:
         """CloudWatch."""
         return Metrics(aws.client("cloudwatch"))
+
+    @property
+    def alarming(self) -> Alarming | None:
+        """The alarms of streams; None where there is no topic for them to tell."""
+        if not self.conf.alerts_topic_arn:
+            return None
+        return Alarming(Alarms(aws.client("cloudwatch")), self.conf.stack, self.conf.alerts_topic_arn)
 
     @property
     def run_machine(self) -> Machine:

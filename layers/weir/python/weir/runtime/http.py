@@ -170,6 +170,11 @@ def header(event: Mapping[str, Any], name: str) -> str | None:
     return None
 
 
+def media_type(kind: str) -> str:
+    """What a content type names, without its parameters."""
+    return kind.partition(";")[0].strip().lower()
+
+
 def request_id(event: Mapping[str, Any]) -> str:
     """The caller's ``X-Request-Id`` where it is harmless to log, else API Gateway's, else a new one."""
     given = header(event, "x-request-id")
@@ -277,7 +282,11 @@ def _internal() -> WeirError:
 
 
 def entry(
-    app: "APIGatewayRestResolver", needs: Mapping[str, str], *, most_bytes: int = MOST_BODY_BYTES
+    app: "APIGatewayRestResolver",
+    needs: Mapping[str, str],
+    *,
+    most_bytes: int = MOST_BODY_BYTES,
+    takes: Mapping[str, str] | None = None,
 ) -> Callable[[dict[str, Any], Any], dict[str, Any]]:
     """The Lambda entry point of an app: request id on logs and answer, request metrics, never a raw failure.
 
@@ -287,6 +296,8 @@ def entry(
         What each route asks of its caller, by ``METHOD /path/{parameter}``: a scope, ``PUBLIC`` or ``SIGNED_IN``.
     most_bytes
         Of a body; 413 above it.
+    takes
+        The content type beside ``application/json`` of each route that reads one by itself.
     """
 
     def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
@@ -296,7 +307,7 @@ def entry(
         log = logger()
         log.append_keys(request_id=known_as, caller=principal(event).sub)
         try:
-            result: dict[str, Any] = _refused(event, needs, most_bytes) or app.resolve(event, context)
+            result: dict[str, Any] = _refused(event, needs, most_bytes, takes or {}) or app.resolve(event, context)
         except Exception:
             log.exception("the resolver failed")
             result = _unresolved(_internal(), event)
@@ -307,16 +318,19 @@ def entry(
     return traced(handler)
 
 
-def _refused(event: Mapping[str, Any], needs: Mapping[str, str], most_bytes: int) -> dict[str, Any] | None:
+def _refused(
+    event: Mapping[str, Any], needs: Mapping[str, str], most_bytes: int, takes: Mapping[str, str]
+) -> dict[str, Any] | None:
     """The answer to a request that its route need not see: who may not call it, then what is no JSON or too much.
 
     The resolver would validate the body first, and by that tell strangers of fields; and it would try to read forms.
     """
+    route = f"{event.get('httpMethod')} {event.get('resource')}"
     try:
-        admit(event, needs.get(f"{event.get('httpMethod')} {event.get('resource')}"))
+        admit(event, needs.get(route))
         kind = header(event, "content-type")
         body = event.get("body") or ""
-        if body and kind and kind.partition(";")[0].strip().lower() != "application/json":
+        if body and kind and media_type(kind) not in {"application/json", takes.get(route)}:
             raise UnsupportedMediaType(SEND_JSON)
         if len(body) > most_bytes or len(body.encode("utf-8", "surrogatepass")) > most_bytes:
             raise PayloadTooLarge(f"The body passes the {most_bytes:,} bytes that this route takes.")

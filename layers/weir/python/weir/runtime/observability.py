@@ -3,6 +3,9 @@
 The Tracer costs about 150 ms of every cold start even when disabled, so it is imported only where tracing is on.
 """
 
+import json
+import sys
+import time
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -28,16 +31,23 @@ def emit(values: Mapping[str, tuple[str, float]], dimensions: Mapping[str, str])
     """Publish metrics in the embedded metric format: name to (CloudWatch unit, value).
 
     One EMF line with one set of dimensions, flushed at once: a function that dies later has published what it knew.
+    Written here, for it is on the way of every call of a model, and Powertools takes ten times as long for it.
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
     """
-    from aws_lambda_powertools.metrics import EphemeralMetrics
-
     conf = settings()
-    metrics = EphemeralMetrics(namespace=conf.metrics_namespace, service=conf.service)
-    for name, label in dimensions.items():
-        metrics.add_dimension(name=name, value=label)
-    for name, (unit, value) in values.items():
-        metrics.add_metric(name=name, unit=unit, value=value)
-    metrics.flush_metrics()
+    labels = {**{name: label for name, label in dimensions.items() if label}, "service": conf.service}
+    told = {
+        "Namespace": conf.metrics_namespace,
+        "Dimensions": [list(labels)],
+        "Metrics": [{"Name": name, "Unit": unit} for name, (unit, _) in values.items()],
+    }
+    line = {
+        "_aws": {"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": [told]},
+        **labels,
+        **{name: [value] for name, (_, value) in values.items()},
+    }
+    sys.stdout.write(json.dumps(line, separators=(",", ":")) + "\n")
+    sys.stdout.flush()
 
 
 def traced(handler: Handler) -> Handler:

@@ -18,6 +18,7 @@ _RANGES = {
     "access_token_seconds": (60, 3600),
     "refresh_token_days": (1, 30),  # what the signing secret signs holds through one rotation, every 30 days
     "aws_attempts": (1, 10),
+    "gateway_seconds": (10, 900),
 }
 _MONEY = re.compile(r"[0-9]{1,9}(\.[0-9]{1,12})?")
 
@@ -44,6 +45,7 @@ class Settings:
     run_machine_arn: str = ""
     cleanup_machine_arn: str = ""
     settle_queue_url: str = ""
+    alerts_topic_arn: str = ""
     identity_table: str = ""
     signing_secret_arn: str = ""
     key_pepper_secret_arn: str = ""
@@ -61,6 +63,20 @@ class Settings:
     scan_queue_url: str = ""
     import_machine_arn: str = ""
     hub_url: str = "https://huggingface.co"
+    usage_table: str = ""
+    llm_table: str = ""
+    provider_secret_prefix: str = ""
+    provider_secret_kms_key: str = ""
+    default_caps: str = "day requests 1000, day tokens 100000, day cost 10"
+    caps_kept_seconds: int = 30
+    usage_kept_days: int = 400
+    caps_topic_arn: str = ""
+    counter_store: str = ""
+    gateway_seconds: int = 900
+    analyses_table: str = ""
+    analyses_bucket: str = ""
+    analysis_machine_arn: str = ""
+    analysis_model: str = ""
     run_stream_prefix: str = "weir-run-"
     max_run_cost_usd: str = "5.00"
     worker_records_per_second: int = 10_000
@@ -68,6 +84,7 @@ class Settings:
     metrics_wait_seconds: int = 300
     aws_timeout_seconds: float = 10.0
     aws_attempts: int = 4
+    aws_direct: bool = False
 
 
 def load(environ: Mapping[str, str], document: Mapping[str, Any] | None = None) -> Settings:
@@ -157,3 +174,8 @@ def settings(needs: tuple[str, ...] = ()) -> Settings:
 def forget() -> None:
     """Read the environment again at the next use (for tests that change it)."""
     _from_process.cache_clear()
+
+
+def aws_environment() -> Mapping[str, str]:
+    """What of the environment is AWS's: endpoints and credentials."""
+    return {name: value for name, value in os.environ.items() if name.startswith("AWS_")}

@@ -47,8 +47,9 @@ def create_stream(
     account
         Asked only where Kinesis can't describe the new stream yet (it is eventually consistent).
     settle
-        Called with the name, *before* the stream is made, where settings are left for when it is ACTIVE. A reminder of
-        a stream that never came is harmless; a stream whose reminder got lost would keep the wrong settings.
+        Called with the name, *before* the stream is made, where settings are left for when it is ACTIVE, or alarms are
+        to be made. A reminder of a stream that never came is harmless; a stream whose reminder got lost would keep the
+        wrong settings.
 
     Raises
     ------
@@ -59,10 +60,10 @@ def create_stream(
     """
     pending = _pending_tags(spec)
     expires_at = clock.now() + timedelta(seconds=spec.expires_in)
-    tags = {**spec.tags, **pending, **stream_tags.managed_tags(owner, run_id, expires_at)}
+    tags = {**spec.tags, **pending, **_slo_tags(spec), **stream_tags.managed_tags(owner, run_id, expires_at)}
     try:
         _check_quota(kinesis, spec)
-        if pending and settle is not None:
+        if (pending or spec.slo is not None) and settle is not None:
             settle(spec.name)
         kinesis.create(spec, tags)
     except (StreamExists, StreamQuotaExceeded) as refused:
@@ -238,6 +239,15 @@ def _pending_tags(spec: StreamSpec) -> dict[str, str]:
     if spec.encryption.key_id is not None:
         tags[stream_tags.PENDING_KEY] = spec.encryption.key_id
     return tags
+
+
+def _slo_tags(spec: StreamSpec) -> dict[str, str]:
+    if spec.slo is None:
+        return {}
+    return {
+        stream_tags.SLO_LATENCY: str(spec.slo.data_latency_ms),
+        stream_tags.SLO_ITERATOR_AGE: str(spec.slo.age_ms(spec.retention_hours)),
+    }
 
 
 def _pending(tags: Mapping[str, str]) -> Pending | None:

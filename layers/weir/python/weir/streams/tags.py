@@ -1,9 +1,10 @@
-"""The five tags by which Weir knows its own streams again, and the two that say what is still to be set.
+"""The tags by which Weir knows its own streams again, and those that say what is still to be set, or to be alarmed on.
 
 A stream is *managed* when ``weir:managed`` is ``true`` and ``weir:stack`` names this stack; nothing else counts, least
 of all its name. Another stack's streams are none of this one's, though both may be Weir. A stream may be swept when it
 is managed and its ``weir:expires-at`` can be read and has passed: a value that can't be read protects the stream.
-``weir:pending-*`` name the settings that CreateStream can't take and an ACTIVE stream still has to get.
+``weir:pending-*`` name the settings that CreateStream can't take and an ACTIVE stream still has to get; ``weir:slo-*``
+the milliseconds above which its alarms go off.
 """
 
 from collections.abc import Mapping
@@ -20,6 +21,8 @@ EXPIRES_AT = "weir:expires-at"
 OWNER = "weir:owner"
 PENDING_RETENTION = "weir:pending-retention-hours"
 PENDING_KEY = "weir:pending-key-id"
+SLO_LATENCY = "weir:slo-data-latency-ms"
+SLO_ITERATOR_AGE = "weir:slo-iterator-age-ms"
 
 MAX_VALUE_LENGTH = 256
 """Characters in a tag's value: https://docs.aws.amazon.com/streams/latest/dev/tagging.html"""

@@ -1,0 +1,210 @@
+"""Numbers in prose, held against facts: each must be that of a fact, in its unit and as far as it was rounded.
+
+A number is digits with their decimals, a word such as ``twelve`` or ``twice``, or either with a scale: ``1.2 million``.
+A unit that is known is converted (``1.5 GiB`` is ``1,536 MiB``); one that is not must be the fact's own word, or the
+number stands for its bare value. What is written without decimals may have lost them; behind ``about`` and the like it
+may be rounded to two significant digits.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+__all__ = ["Quantity", "quantities", "unsupported"]
+
+_KIB = 1024
+_UNITS: dict[str, tuple[str, Fraction]] = {
+    **dict.fromkeys(("us", "µs", "microsecond"), ("time", Fraction(1, 1_000_000))),
+    **dict.fromkeys(("ms", "msec", "millisecond"), ("time", Fraction(1, 1000))),
+    **dict.fromkeys(("s", "sec", "second"), ("time", Fraction(1))),
+    **dict.fromkeys(("min", "minute"), ("time", Fraction(60))),
+    **dict.fromkeys(("h", "hr", "hour"), ("time", Fraction(3600))),
+    **dict.fromkeys(("d", "day"), ("time", Fraction(86_400))),
+    "week": ("time", Fraction(604_800)),
+    **dict.fromkeys(("b", "byte"), ("bytes", Fraction(1))),
+    **dict.fromkeys(("kb", "kilobyte"), ("bytes", Fraction(1000))),
+    **dict.fromkeys(("mb", "megabyte"), ("bytes", Fraction(1000**2))),
+    **dict.fromkeys(("gb", "gigabyte"), ("bytes", Fraction(1000**3))),
+    **dict.fromkeys(("tb", "terabyte"), ("bytes", Fraction(1000**4))),
+    "kib": ("bytes", Fraction(_KIB)),
+    "mib": ("bytes", Fraction(_KIB**2)),
+    "gib": ("bytes", Fraction(_KIB**3)),
+    "tib": ("bytes", Fraction(_KIB**4)),
+    **dict.fromkeys(("%", "percent", "per cent"), ("ratio", Fraction(1, 100))),
+    **dict.fromkeys(("ratio", "fraction", "times", "x", "fold"), ("ratio", Fraction(1))),
+    **dict.fromkeys(("$", "usd", "dollar"), ("money", Fraction(1))),
+    "cent": ("money", Fraction(1, 100)),
+}
+_PER: dict[str, Fraction] = {
+    **dict.fromkeys(("s", "sec", "second"), Fraction(1)),
+    **dict.fromkeys(("min", "minute"), Fraction(60)),
+    **dict.fromkeys(("h", "hr", "hour"), Fraction(3600)),
+    **dict.fromkeys(("d", "day"), Fraction(86_400)),
+}
+_SCALES = {"k": 1000, "thousand": 1000, "million": 10**6, "m": 10**6, "billion": 10**9, "bn": 10**9}
+_WORDS: dict[str, int | Fraction] = {
+    "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10, "eleven": 11,
+    "twelve": 12, "fifteen": 15, "twenty": 20, "thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "seventy": 70,
+    "eighty": 80, "ninety": 90, "hundred": 100, "dozen": 12, "twice": 2, "double": 2, "doubled": 2, "triple": 3,
+    "tripled": 3, "half": Fraction(1, 2), "third": Fraction(1, 3), "quarter": Fraction(1, 4),
+}  # fmt: skip
+_AS_RATIO = frozenset({"twice", "double", "doubled", "triple", "tripled", "half", "third", "quarter"})
+_ABOUT = re.compile(r"(?:about|around|roughly|nearly|almost|approximately|some|circa|~|≈|over|under)\s*\$?$", re.I)
+_NUMBER = re.compile(
+    r"(?P<money>\$\s?)?(?P<digits>[+\-\u2212]?\d[\d,]*(?:\.\d+)?(?:[eE][+-]?\d+)?)"
+    r"|\b(?P<word>" + "|".join(sorted(_WORDS, key=len, reverse=True)) + r")\b",
+    re.I,
+)
+_SCALE = re.compile(r"\s?(thousand|million|billion|bn|k|M)(?![A-Za-z/])")
+_UNIT = re.compile(r"\s?(%|per cent|[A-Za-zµ]+)(?:\s?(?:/|per\b|an?\b|each\b)\s?([A-Za-z]+))?")
+_PER_WHAT = re.compile(r"\s?(?:/|per\b|an?\b|each\b)\s?([A-Za-z]+)")
+_SLASH = re.compile(r"\s?/\s?|\sper\s|\san?\s")
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2})?(?:Z|\+00:00)?)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """A number as prose tells it: its value in ``unit`` (None: none that is known), and half of what it was rounded to.
+
+    ``kind`` is the dimension of the unit, such as ``bytes/time``; ``value`` and ``slack`` are in that dimension's own
+    unit where ``kind`` is set. ``word`` is the word that follows, where it is no known unit.
+    """
+
+    text: str
+    value: Fraction
+    slack: Fraction
+    kind: str | None
+    word: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Value:
+    """A fact's number: ``converted`` to its kind's own unit where the unit is known, else counted in ``word``."""
+
+    kind: str | None
+    converted: Fraction
+    bare: Fraction
+    word: str
+
+
+def quantities(sentence: str) -> list[Quantity]:
+    """Every number of a sentence, in order."""
+    return [_quantity(sentence, found) for found in _NUMBER.finditer(sentence) if not _in_a_word(sentence, found)]
+
+
+def unsupported(sentence: str, facts: Iterable[Mapping[str, Any]], names: Iterable[str] = ()) -> list[str]:
+    """The numbers of a sentence that are no fact's, as they stand there; none where all are supported.
+
+    Parameters
+    ----------
+    facts
+        As ``Fact.to_dict`` tells them.
+    names
+        Names that the sentence may hold, digits and all: of streams, of the dates of the range.
+    """
+    facts = list(facts)
+    told = [str(one["value"]) for one in facts if isinstance(one.get("value"), str)]
+    for name in sorted({*names, *told}, key=len, reverse=True):
+        if name:
+            sentence = re.sub(rf"(?<![\w.-]){re.escape(name)}(?![\w-])", "it", sentence)
+    wrong = [found[0] for found in _DATE.finditer(sentence)]
+    sentence = _DATE.sub("then", sentence)
+    values = [_fact_value(one) for one in facts if _is_number(one.get("value"))]
+    counted = {value.word for value in values if value.word}
+    return wrong + [one.text for one in quantities(sentence) if not any(_is(one, value, counted) for value in values)]
+
+
+def _in_a_word(sentence: str, found: re.Match[str]) -> bool:
+    """Whether the digits are part of a word, as in p99 or shardId-000000000001: names of things, not numbers."""
+    before = sentence[: found.start()]
+    return found["digits"] is not None and bool(re.search(r"[A-Za-z_]-?$", before)) and not before.endswith((" ", "("))
+
+
+def _quantity(sentence: str, found: re.Match[str]) -> Quantity:
+    end = found.end()
+    about = bool(_ABOUT.search(sentence[: found.start()]))
+    if found["word"]:
+        value, step, digits = Fraction(_WORDS[found["word"].lower()]), Fraction(1, 100), found["word"]
+    else:
+        digits = found["digits"].replace(",", "").replace("\u2212", "-")
+        value, step = Fraction(digits), _step(digits)
+    if scaled := _SCALE.match(sentence, end):
+        factor = _SCALES[scaled[1].lower()]
+        value, step, end = value * factor, step * factor, scaled.end()
+    if about and value:
+        step = max(step, Fraction(10) ** (len(str(int(abs(value)))) - 2) if abs(value) >= 1 else step)
+    kind, factor_, word, end = _unit(sentence, end, bool(found["money"]))
+    if found["word"] and found["word"].lower() in _AS_RATIO:
+        kind, factor_, word = "ratio", Fraction(1), ""
+    return Quantity(sentence[found.start() : end].strip(), value * factor_, step * factor_ / 2, kind, word)
+
+
+def _step(digits: str) -> Fraction:
+    """The worth of the last digit that is written."""
+    mantissa, _, exponent = digits.lower().partition("e")
+    decimals = len(mantissa.partition(".")[2])
+    return Fraction(10) ** (int(exponent or 0) - decimals)
+
+
+def _unit(sentence: str, end: int, money: bool) -> tuple[str | None, Fraction, str, int]:
+    """The kind and factor of the unit that begins there, the word where it is none, and where the unit ends."""
+    if money:
+        per = _PER_WHAT.match(sentence, end)
+        kind, factor, _ = _known("$", per[1] if per else None)
+        return kind, factor, "", per.end() if per else end
+    found = _UNIT.match(sentence, end)
+    if not found:
+        return None, Fraction(1), "", end
+    kind, factor, word = _known(found[1], found[2])
+    return kind, factor, word, found.end() if kind else end
+
+
+def _known(unit: str, per: str | None) -> tuple[str | None, Fraction, str]:
+    name = _singular(unit)
+    kind, factor = _UNITS.get(name, (None, Fraction(1)))
+    if per is None:
+        return kind, factor, "" if kind else name
+    each = _singular(per)
+    if each not in _PER:
+        return f"{kind or name}/{each}", factor, ""
+    return f"{kind or name}/time", factor / _PER[each], ""
+
+
+def _singular(word: str) -> str:
+    lowered = word.lower()
+    if lowered in _UNITS or lowered in _PER or len(lowered) < 4 or lowered.endswith("ss"):
+        return lowered
+    return lowered.removesuffix("s")
+
+
+def _is_number(value: Any) -> bool:
+    return (
+        isinstance(value, int | float) and not isinstance(value, bool) and value == value and abs(value) != float("inf")
+    )
+
+
+def _fact_value(fact: Mapping[str, Any]) -> _Value:
+    bare, unit = Fraction(fact["value"]), str(fact.get("unit") or "")
+    name, per = _SLASH.split(unit, maxsplit=1) if _SLASH.search(unit) else (unit, "")
+    if not name.strip():
+        return _Value(None, bare, bare, "")
+    kind, factor, word = _known(name.split()[0], per.strip() or None)
+    return _Value(kind, bare * factor, bare, "" if kind else _singular(name.split()[-1]) or word)
+
+
+def _is(one: Quantity, value: _Value, counted: set[str]) -> bool:
+    """Whether a number is a fact's: in its kind of unit, in its word, or, where it has neither, by its bare value."""
+    if one.kind is not None:
+        return value.kind == one.kind and _near(one, value.converted)
+    if one.word in counted:
+        return value.word == one.word and _near(one, value.bare)
+    return _near(one, value.bare)
+
+
+def _near(one: Quantity, value: Fraction) -> bool:
+    # What is written exactly may be a rounded float: what is beyond its last digits is no other number.
+    return abs(one.value - value) <= one.slack + abs(value) / 10**12

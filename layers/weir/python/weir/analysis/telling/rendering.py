@@ -1,0 +1,236 @@
+"""Templates of prompts: Jinja2 in its sandbox, of which a template may use what only reads, and no more than a budget.
+
+A stranger's template is code. The sandbox keeps it from Python's inside; what could be made to run or to grow without
+end is not in the language here: calls, macros, imports, blocks, assignments and arithmetic are refused when a template
+is stored; filters take short constants alone; loops, searches and comparisons are counted; and a text, or a piece of
+one, that passes its most is an error.
+https://jinja.palletsprojects.com/en/stable/sandbox/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache, wraps
+from typing import Any
+
+from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, nodes
+from jinja2.meta import find_undeclared_variables
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from weir.runtime.errors import FieldError, Invalid
+
+__all__ = ["MOST_RENDERED", "check", "render"]
+
+MOST_RENDERED = 100_000
+"""Characters of what comes of it."""
+
+MOST_STEPS = 20_000
+"""Turns of all its loops together."""
+
+_DEEPEST_LOOP = 3
+_MOST_ARGUMENT = 100
+_FILTERS = frozenset(
+    {
+        "abs", "capitalize", "count", "default", "d", "dictsort", "e", "escape", "first", "float", "int", "items",
+        "join", "last", "length", "lower", "max", "min", "reverse", "round", "sort", "string", "sum", "title", "tojson",
+        "trim", "truncate", "unique", "upper",
+    }
+)  # fmt: skip
+_TESTS = frozenset(
+    {
+        "defined", "undefined", "none", "number", "string", "mapping", "sequence", "true", "false", "in", "eq", "ne",
+        "lt", "le", "gt", "ge", "even", "odd",
+    }
+)  # fmt: skip
+_ALLOWED = (
+    *(nodes.Template, nodes.Output, nodes.TemplateData, nodes.For, nodes.If, nodes.CondExpr),
+    *(nodes.Name, nodes.Getattr, nodes.Getitem, nodes.Const, nodes.Tuple, nodes.List, nodes.Keyword),
+    *(nodes.Filter, nodes.Test, nodes.Compare, nodes.Operand, nodes.And, nodes.Or, nodes.Not, nodes.Neg),
+)
+
+
+class _TooMuch(Exception):
+    """The budget of a rendering is used up."""
+
+
+class _Budget:
+    """Steps that are left."""
+
+    def __init__(self, steps: int) -> None:
+        self._left = steps
+
+    def spend(self, steps: int) -> None:
+        """Take steps. _TooMuch where there are none."""
+        self._left -= steps
+        if self._left < 0:
+            raise _TooMuch
+
+    def walk(self, items: Iterator[Any]) -> Iterator[Any]:
+        """The items, a step each."""
+        for item in items:
+            self.spend(1)
+            yield item
+
+
+class _List(list[Any]):
+    """A list of which every walk, search and comparison is counted."""
+
+    def __init__(self, items: list[Any], budget: _Budget) -> None:
+        super().__init__(items)
+        self._budget = budget
+
+    def __iter__(self) -> Iterator[Any]:
+        return self._budget.walk(super().__iter__())
+
+    def __contains__(self, item: object) -> bool:
+        self._budget.spend(len(self))
+        return super().__contains__(item)
+
+    def __eq__(self, other: object) -> bool:
+        self._budget.spend(len(self))
+        return super().__eq__(other)
+
+    __hash__ = None
+
+
+class _Dict(dict[str, Any]):
+    """A mapping, likewise."""
+
+    def __init__(self, items: dict[str, Any], budget: _Budget) -> None:
+        super().__init__(items)
+        self._budget = budget
+
+    def __iter__(self) -> Iterator[str]:
+        return self._budget.walk(super().__iter__())
+
+    def __eq__(self, other: object) -> bool:
+        self._budget.spend(len(self))
+        return super().__eq__(other)
+
+    __hash__ = None
+
+
+@lru_cache(maxsize=1)
+def _environment() -> ImmutableSandboxedEnvironment:
+    made = ImmutableSandboxedEnvironment(
+        undefined=StrictUndefined, autoescape=False, trim_blocks=True, lstrip_blocks=True
+    )
+    made.globals.clear()
+    made.filters = {name: _bounded(made.filters[name]) for name in _FILTERS}
+    made.tests = {name: made.tests[name] for name in _TESTS}
+    return made
+
+
+def _bounded(filter_: Callable[..., Any]) -> Callable[..., Any]:
+    """A filter whose answer is no text of more characters than all that is rendered may have: chained, they double."""
+
+    @wraps(filter_)
+    def checked(*arguments: Any, **named: Any) -> Any:
+        made = filter_(*arguments, **named)
+        if isinstance(made, str) and len(made) > MOST_RENDERED:
+            raise _TooMuch
+        return made
+
+    return checked
+
+
+def check(template: str, variables: tuple[str, ...]) -> None:
+    """Invalid, with the field and the line, where a template can't be one of these ``variables``."""
+    try:
+        tree = _environment().parse(template)
+        for node in _below(tree):
+            if not isinstance(node, _ALLOWED):
+                raise _wrong("template", f"line {node.lineno}: {type(node).__name__} is nothing that a prompt may use")
+            _check_names(node)
+        _environment().compile(tree)
+    except TemplateSyntaxError as error:
+        raise _wrong("template", f"line {error.lineno}: {error.message}") from error
+    except TemplateError as error:
+        raise _wrong("template", str(error)) from error
+    except RecursionError as error:
+        raise _wrong("template", "is nested too deeply") from error
+    if _loops(tree) > _DEEPEST_LOOP:
+        raise _wrong("template", f"must not have loops deeper than {_DEEPEST_LOOP}")
+    if unknown := sorted(find_undeclared_variables(tree) - set(variables)):
+        raise _wrong("template", f"uses {', '.join(unknown)}, which variables does not name")
+
+
+def render(template: str, variables: tuple[str, ...], values: Mapping[str, Any]) -> str:
+    """The text of a checked template. Invalid where a value is missing or not known, or the text is too long."""
+    if missing := sorted(set(variables) - set(values)):
+        raise _wrong("values", f"must give {', '.join(missing)}")
+    if unknown := sorted(set(values) - set(variables)):
+        raise _wrong("values", f"the prompt knows no {', '.join(unknown)}")
+    budget, room, pieces = _Budget(MOST_STEPS), _Budget(MOST_RENDERED), []
+    try:
+        compiled = _environment().from_string(template)
+        for piece in compiled.generate({name: _counted(value, budget) for name, value in values.items()}):
+            room.spend(len(piece))
+            pieces.append(piece)
+    except _TooMuch as error:
+        raise _wrong(
+            "values", f"make more than {MOST_RENDERED:,} characters or {MOST_STEPS:,} turns of loops"
+        ) from error
+    except (
+        TemplateError,
+        TypeError,
+        ValueError,
+        ArithmeticError,
+        LookupError,
+        AttributeError,
+        RecursionError,
+    ) as error:
+        raise _wrong("values", f"do not fit the template: {str(error)[:200]}") from error
+    return "".join(pieces)
+
+
+def _below(node: nodes.Node) -> Iterator[nodes.Node]:
+    yield node
+    for child in node.iter_child_nodes():
+        yield from _below(child)
+
+
+def _check_names(node: nodes.Node) -> None:
+    if isinstance(node, nodes.Filter) and node.name not in _FILTERS:
+        raise _wrong(
+            "template", f"line {node.lineno}: there is no filter {node.name}; there are {', '.join(sorted(_FILTERS))}"
+        )
+    if isinstance(node, nodes.Filter | nodes.Test) and not all(_is_short(one) for one in _arguments(node)):
+        raise _wrong(
+            "template", f"line {node.lineno}: {node.name} takes numbers to {_MOST_ARGUMENT} and short texts alone"
+        )
+    if isinstance(node, nodes.Test) and node.name not in _TESTS:
+        raise _wrong(
+            "template", f"line {node.lineno}: there is no test {node.name}; there are {', '.join(sorted(_TESTS))}"
+        )
+    if isinstance(node, nodes.For) and node.recursive:
+        raise _wrong("template", f"line {node.lineno}: a loop must not be recursive")
+
+
+def _arguments(node: nodes.Filter | nodes.Test) -> list[nodes.Expr]:
+    return [*node.args, *(one.value for one in node.kwargs), *filter(None, (node.dyn_args, node.dyn_kwargs))]
+
+
+def _is_short(argument: nodes.Expr) -> bool:
+    """Whether an argument of a filter is a constant that makes nothing large."""
+    if isinstance(argument, nodes.Const):
+        value = argument.value
+        return len(value) <= _MOST_ARGUMENT if isinstance(value, str) else value is None or abs(value) <= _MOST_ARGUMENT
+    return False
+
+
+def _loops(node: nodes.Node) -> int:
+    deepest = max((_loops(child) for child in node.iter_child_nodes()), default=0)
+    return deepest + isinstance(node, nodes.For)
+
+
+def _counted(value: Any, budget: _Budget) -> Any:
+    if isinstance(value, Mapping):
+        return _Dict({str(key): _counted(item, budget) for key, item in value.items()}, budget)
+    if isinstance(value, list | tuple):
+        return _List([_counted(item, budget) for item in value], budget)
+    return value
+
+
+def _wrong(field: str, why: str) -> Invalid:
+    return Invalid(f"The prompt can't be used: {why}.", errors=[FieldError(field, why)])
