@@ -1,4 +1,4 @@
-"""SQS: finish the settings of new streams, make their alarms. A message names a stream; it comes back until it is settled.
+"""SQS: finish the settings of new streams, make their alarms. A message comes back until its stream is settled.
 
 A stream that is still CREATING or UPDATING is told as a partial batch failure, which returns the message to the queue
 without counting as an error of this function; it comes back within seconds, because the queue's own time-out is made

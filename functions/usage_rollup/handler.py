@@ -23,9 +23,9 @@ def _handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
 def _upkeep(_: dict[str, Any], __: Any) -> dict[str, int]:
     """Settle what nobody came to settle, and tell of caps that are nearly used up."""
     from weir.runtime import aws
+    from weir.runtime.sns import Topic
     from weir.usage import upkeep
     from weir.usage.alarming import Alarming
-    from weir.usage.sns import Topic
     from weir.usage.wiring import deps, meter
 
     made = deps()

@@ -8,6 +8,10 @@ import pytest_socket
 _MARK = "fault matrix"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--one-of", type=int, default=1, help="try one of so many cases of the fault matrix; 1: all")
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     pytest_socket.disable_socket(allow_unix_socket=True)
 

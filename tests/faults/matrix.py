@@ -145,3 +145,19 @@ def _cases_of(spec: str) -> Iterator[Case]:
             for kind in kinds_of(place, operation):
                 if kind in LATER and not (is_read(operation) and kind is Kind.LOST_AFTER):
                     yield Case(spec, Fault(place, operation, occurrence, kind, lasting=False))
+
+
+def share(all_cases: list[Case], of: int) -> list[Case]:
+    """One of ``of`` cases, such that every call of every state is among them, and every way to fail.
+
+    The cases of a call come in the order of the ways to fail; each call begins with another way than the one before.
+    """
+    calls: dict[tuple[str, Place, str], list[Case]] = {}
+    for case in all_cases:
+        calls.setdefault((case.spec, case.fault.place, case.fault.operation), []).append(case)
+    chosen: list[Case] = []
+    for number, cases_of_call in enumerate(calls.values()):
+        chosen += cases_of_call[number % min(of, len(cases_of_call)) :: of]
+    ways = {(case.fault.kind, case.fault.lasting) for case in chosen}
+    rest = {(case.fault.kind, case.fault.lasting): case for case in reversed(all_cases)}
+    return chosen + [case for way, case in rest.items() if way not in ways]

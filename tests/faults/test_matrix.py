@@ -7,12 +7,29 @@ under test, the step and the cause are named, and no other stream is touched.
 import pytest
 
 from tests.faults.claims import lies, needs_the_sweeper, uncounted, unnamed
-from tests.faults.matrix import Case, cases
+from tests.faults.matrix import Case, cases, share
 from tests.faults.outcome import play
 from tests.faults.verdicts import expected
 
 
-@pytest.mark.parametrize("case", cases(), ids=str)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "case" in metafunc.fixturenames:
+        of = metafunc.config.getoption("--one-of")
+        metafunc.parametrize("case", share(cases(), of) if of > 1 else cases(), ids=str)
+
+
+def test_a_share_of_the_cases_has_every_call_and_every_way_to_fail() -> None:
+    every = cases()
+    some = share(every, 3)
+    for told in (
+        lambda case: (case.spec, case.fault.place, case.fault.operation),
+        lambda case: (case.fault.kind, case.fault.lasting),
+    ):
+        assert set(map(told, some)) == set(map(told, every))
+    assert len(every) / 3 <= len(some) <= len(every) / 2
+    assert set(some) <= set(every)
+
+
 def test_a_fault(case: Case) -> None:
     # Given a run in which one AWS call fails, once or from then on; When it and all that follows has come to rest
     outcome = play(case)

@@ -79,6 +79,31 @@ def test_the_request_id_and_what_the_dialect_has_of_its_own_travel() -> None:
     run(test)
 
 
+def test_bedrocks_own_headers_travel_by_invoke_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bedrock.aws, "credentials", lambda: Credentials)
+    names = [
+        member["locationName"].lower()
+        for member in (
+            shape.serialization
+            for shape in get_session()
+            .get_service_model("bedrock-runtime")
+            .operation_model("InvokeModel")
+            .input_shape.members.values()
+        )
+        if member.get("location") == "header"
+    ]
+    own = {name: "standard" if "latency" in name else "default" for name in names if name.startswith("x-amzn-")}
+    assert own
+
+    async def test() -> None:
+        stub = Stub(answers(200, ANSWER))
+        async with leading_to(stub, kind="bedrock") as world:
+            await world.ask("/bedrock/model/claude/invoke", MESSAGE, **own)
+            assert own.items() <= stub.requests[0].headers.items()
+
+    run(test)
+
+
 def test_a_header_that_comes_twice_travels_as_one() -> None:
     async def test() -> None:
         stub = Stub(answers(200, ANSWER))

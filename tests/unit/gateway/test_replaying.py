@@ -192,6 +192,29 @@ def test_what_failed_is_made_again(replays: Replays, first: Any) -> None:
     run(test)
 
 
+def test_a_stream_that_could_not_be_told_to_its_end_is_no_success(replays: Replays) -> None:
+    async def test() -> None:
+        # Given a provider that goes on with one call of a tool after another, and tells its usage in the end
+        calls = [
+            wire.call(0, id="a", function={"name": "a"}),
+            wire.call(1, id="b", function={"name": "b"}),
+            wire.call(0, function={"arguments": "{}"}),
+        ]
+        usage = {"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}}
+        chunks = [*(wire.chunk(one) for one in calls), wire.chunk({}, "tool_calls"), usage]
+        stub = Stub(streams(wire.data(chunks), SSE))
+        async with leading_to(stub, kind="openai", replays=replays) as world:
+            # When the same key comes twice
+            for _ in range(2):
+                reply = await world.ask("/anthropic/v1/messages", MESSAGE | {"stream": True}, idempotency_key="k1")
+                assert b"event: error" in reply.body
+            # Then it was made twice, charged as told, and written down as what it was
+            assert len(stub.requests) == 2
+            assert {(one.output, one.estimated, one.error) for one in world.records()} == {(3, False, "untranslatable")}
+
+    run(test)
+
+
 def test_refusals_of_keys_are_told_in_the_callers_dialect(replays: Replays) -> None:
     async def test() -> None:
         # Given a call under way

@@ -310,6 +310,23 @@ def test_a_call_is_cut_at_the_end_of_the_app_and_settled() -> None:
     run(test)
 
 
+def test_a_call_that_comes_to_a_provider_after_the_end_of_the_app_costs_nothing() -> None:
+    async def test() -> None:
+        stub = Stub(answers(200, b"{}"))
+        async with served(stub) as world:
+            # Given a call that was let in just before the app ended
+            await world.upstreams.close()
+            reply = await world.ask("/anthropic/v1/messages", MESSAGE)
+            # Then no provider was asked, and nothing is charged
+            assert (reply.status, reply.json["error"]["type"]) == (502, "api_error")
+            assert stub.requests == []
+            (record,) = world.records()
+            assert (record.input, record.estimated) == (0, False)
+            assert world.reserved() == 0
+
+    run(test)
+
+
 def test_a_call_without_an_answer_yet_is_cut_at_the_end_of_the_app_and_charged_for_its_input() -> None:
     async def test() -> None:
         # Given a provider that has a request, and thinks

@@ -6,8 +6,11 @@ import pytest
 
 from tests.unit.gateway.stub import FRAMES, JSON, SSE, Stub, answers, streams
 from tests.unit.gateway.world import COMPLETION, CONVERSATION, MESSAGE, Client, leading_to, run
+from tests.unit.identity.accounts import Time
 from tests.unit.llm import wire
-from weir.gateway import bedrock
+from weir.gateway import bedrock, paths
+from weir.gateway.admitting import asked_for
+from weir.gateway.wire import whole_answer
 from weir.llm import sse
 from weir.llm.eventstream import EventStreamDecoder
 
@@ -180,3 +183,12 @@ def test_an_answer_of_another_shape_than_the_providers_is_a_502_that_is_charged_
             assert (record.status, record.estimated) == (502, True)
 
     run(test)
+
+
+def test_a_whole_answer_of_converse_tells_how_long_it_took() -> None:
+    time = Time()
+    asked = asked_for(paths.Operation("converse", "complete", "m", False), json.dumps(CONVERSATION).encode(), {}, "r")
+    began = time.clock.monotonic()
+    time.pass_by(0.25)
+    told = whole_answer(json.dumps(PLAIN["openai"]).encode(), "openai", asked, time.clock, began)
+    assert json.loads(told)["metrics"] == {"latencyMs": 250}

@@ -328,6 +328,7 @@ def test_what_has_no_counterpart_is_refused_by_name(
     assert refused.value.status == 400
 
 
+PICTURE = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PIXEL}"}}
 MALFORMED: list[tuple[Dialect, dict[str, Any], str]] = [
     ("anthropic", {"messages": "hi"}, "messages"),
     ("anthropic", {"messages": [{"role": "user"}]}, "messages.0.content"),
@@ -345,6 +346,9 @@ MALFORMED: list[tuple[Dialect, dict[str, Any], str]] = [
         "messages.0.content.0.image_url.url",
     ),
     ("openai", {**HELLO, "tool_choice": "sometimes"}, "tool_choice"),
+    ("openai", {"messages": [{"role": "system", "content": [PICTURE]}]}, "messages.0.content"),
+    ("openai", {"messages": [{"role": "tool", "tool_call_id": "a", "content": [PICTURE]}]}, "messages.0.content"),
+    ("converse", {"messages": [], "system": [{"image": {"format": "png", "source": {"bytes": PIXEL}}}]}, "system"),
     ("converse", {"messages": [{"role": "user", "content": [{}]}]}, "messages.0.content.0"),
 ]
 
@@ -432,3 +436,12 @@ def test_gemini_s_own_words_for_thinking() -> None:
     assert config(output_config={"effort": "low"}) == {"thinkingLevel": "LOW"}
     with pytest.raises(BadRequest):
         config(output_config={"effort": "max"})
+
+
+def test_documents_of_one_name_are_told_apart_for_converse() -> None:
+    source = {"type": "text", "media_type": "text/plain", "data": "a"}
+    named = [{"type": "document", "source": source, **more} for more in ({}, {}, {"title": "a  b"}, {"title": "A b"})]
+    result = {"type": "tool_result", "tool_use_id": "t", "content": [{"type": "document", "source": source}]}
+    content = translated(blocks(*named, result), "anthropic", "converse")["messages"][0]["content"]
+    names = [one["document"]["name"] for one in [*content[:4], content[4]["toolResult"]["content"][0]]]
+    assert names == ["document", "document 2", "a b", "A b 2", "document 3"]

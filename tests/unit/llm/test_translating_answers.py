@@ -133,11 +133,13 @@ def test_arguments_that_are_no_json_are_handed_on() -> None:
         ("openai", b'{"choices":[{},{}]}'),
         ("anthropic", b'{"content":[{"type":"server_tool_use"}]}'),
         ("gemini", b'{"candidates":[{"content":{"parts":[{"executableCode":{}}]}}]}'),
+        ("converse", b'{"output":{"message":{"content":[{"image":{"format":"png","source":{"bytes":"AA=="}}}]}}}'),
     ],
 )
 def test_an_answer_that_can_t_be_told_is_the_provider_s_failure(source: Dialect, answer: bytes) -> None:
+    target: Dialect = "anthropic" if source == "converse" else "converse"
     with pytest.raises(UpstreamFailed):
-        translate_answer(answer, source, "converse", "m", request_id="1", created=7)
+        translate_answer(answer, source, target, "m", request_id="1", created=7)
 
 
 def test_a_prompt_that_gemini_blocks_is_refused() -> None:

@@ -224,6 +224,26 @@ def test_calls_that_overlap_are_an_error_and_not_mixed_up() -> None:
     assert b"event: error" in translated("openai", "anthropic", raw)
 
 
+@pytest.mark.parametrize(
+    ("name", "event"),
+    [
+        ("contentBlockStart", {"start": {"image": {"format": "png"}}}),
+        ("contentBlockDelta", {"delta": {"citation": {}}}),
+    ],
+)
+def test_a_part_of_an_answer_that_has_no_words_elsewhere_is_an_error(name: str, event: dict[str, Any]) -> None:
+    events = [
+        ("messageStart", {"role": "assistant"}),
+        (name, {"contentBlockIndex": 0, **event}),
+        ("messageStop", {"stopReason": "end_turn"}),
+    ]
+    stream = translator("converse", "anthropic")
+    told = stream.feed(b"".join(wire.frames(events))) + stream.rest()
+    assert b"event: error" in told
+    assert b"content_block" not in told
+    assert stream.error
+
+
 def test_redacted_thinking_passes_between_bedrock_and_anthropic() -> None:
     events = [
         ("messageStart", {"role": "assistant"}),

@@ -129,7 +129,7 @@ def test_a_run_that_could_not_be_started_nor_closed_has_counted(
     # When started / Then it has counted: nobody might come after this who would
     with pytest.raises(Unavailable):
         start_run(spec_of(), "user", wires)
-    assert '"RunsFailed":[1.0]' in capsys.readouterr().out.replace(" ", "")
+    assert '"RunsFailed":[1]' in capsys.readouterr().out.replace(" ", "")
 
 
 def test_a_start_whose_answer_was_lost_goes_on(wires: Wires) -> None:

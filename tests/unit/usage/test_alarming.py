@@ -8,11 +8,11 @@ import pytest
 
 from tests.unit.usage.metered import EVERYBODY, World, cap
 from weir.runtime.errors import Unavailable
+from weir.runtime.sns import Topic
 from weir.usage import upkeep
 from weir.usage.alarming import Alarming
 from weir.usage.counters import Place
 from weir.usage.models import Caller, Subject
-from weir.usage.sns import Topic
 
 
 @dataclass

@@ -7,7 +7,7 @@ from botocore.exceptions import ClientError
 
 from tests.unit.analysis.analyses.world import World
 from weir.analysis.analyses.bucket import AnalysesBucket, NotKept, part_key, result_key
-from weir.runtime.errors import Unavailable, UpstreamFailed
+from weir.runtime.errors import TooManyRequests, Unavailable, UpstreamFailed
 
 
 def test_documents_come_back_and_what_is_not_there_is_told(world: World) -> None:
@@ -38,7 +38,8 @@ def test_all_of_an_analysis_is_deleted_and_nothing_of_another(aws: dict[str, Any
 
 
 @pytest.mark.parametrize(
-    ("code", "raised"), [("SlowDown", Exception), ("InternalError", Unavailable), ("AccessDenied", UpstreamFailed)]
+    ("code", "raised"),
+    [("SlowDown", TooManyRequests), ("InternalError", Unavailable), ("AccessDenied", UpstreamFailed)],
 )
 def test_what_aws_refuses_is_told(code: str, raised: type[Exception]) -> None:
     class Refusing:

@@ -19,6 +19,7 @@ from weir.llm.dialect_errors import Untranslatable
 from weir.llm.fields import parsed
 from weir.llm.models import Bound, Provider, Route, Target
 from weir.llm.routing import Routing
+from weir.llm.tiers import refuse_dearer
 from weir.runtime.clock import Clock
 from weir.runtime.errors import BadRequest, Forbidden, PasswordChangeNeeded, WeirError
 from weir.usage.metering import Admission, Call, Meter, Served
@@ -195,9 +196,10 @@ def asked_for(operation: Operation, raw: bytes, headers: Mapping[str, str], requ
     Raises
     ------
     BadRequest
-        Its body is no JSON object, names a field twice, or names no model.
+        Its body is no JSON object, names a field twice, names no model, or asks for what costs more (Dearer).
     """
     body = parsed(raw)
+    refuse_dearer(operation.dialect, body, headers)
     model = operation.model if operation.model is not None else body.get("model")
     if not isinstance(model, str) or not model:
         raise BadRequest("model: name the model, as a string.")

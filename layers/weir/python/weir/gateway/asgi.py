@@ -80,7 +80,7 @@ class Exchange:
     async def start(self, status: int, headers: Headers) -> None:
         """Send the status and the headers."""
         self.status = None if self.gone else status
-        sent = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+        sent = [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in headers]
         await self._give({"type": "http.response.start", "status": status, "headers": sent})
 
     async def write(self, part: bytes) -> None:

@@ -88,7 +88,7 @@ class Forwarding:
         self._region, self._seconds = region, seconds
 
     async def reach(self, asked: Asked, may: May, journey: Journey) -> Reached:
-        """The answer of the first target that gives one, or of the last one that refuses.
+        """The answer of the first target that gives one, or of the last one that can be asked and refuses.
 
         Raises
         ------
@@ -99,41 +99,37 @@ class Forwarding:
         """
         until = self._clock.monotonic() + self._seconds
         for number, target in enumerate(may.targets):
-            is_last = number == len(may.targets) - 1
             began = self._clock.monotonic()
             journey.target = target
             try:
                 reached = await self._ask(asked, may, journey, until - began)
             except BadRequest as error:
-                if number == 0 or is_last:
+                if number == 0 or self._is_last(asked, may, number):
                     raise
                 self._note(journey, 0, began, error.detail)
             except NotReached as error:
                 self._note(journey, 0, began, error.word, error.reason)
-                if is_last:
+                if self._is_last(asked, may, number):
                     raise
             except UpstreamError as error:
                 self._note(journey, 0, began, error.word, error.reason)
-                if is_last or isinstance(error, TookTooLong):
+                if isinstance(error, TookTooLong) or self._is_last(asked, may, number):
                     raise
             except WeirError as error:
                 self._note(journey, 0, began, error.slug, error.detail)
-                if is_last:
+                if self._is_last(asked, may, number):
                     raise
             else:
                 status = reached.answer.status
                 self._note(journey, status, began, "" if status < 400 else f"status {status}")
-                if is_last or not (status == THROTTLED or status >= 500):
+                if not (status == THROTTLED or status >= 500) or self._is_last(asked, may, number):
                     return reached
                 reached.answer.close()
         raise AssertionError("a route has a target")
 
     async def _ask(self, asked: Asked, may: May, journey: Journey, seconds: float) -> Reached:
         provider, target = journey.target
-        if (refused := unspeakable(asked, provider)) is not None:
-            raise refused
-        spoken = provider_dialect(provider.kind, asked.operation.dialect, target.model)
-        way = outgoing(asked, may, provider, target, spoken, self._clock)
+        spoken, way = self._way(asked, may, journey.target)
         sent = upwards(
             asked.headers,
             asked_in=asked.operation.dialect,
@@ -159,6 +155,24 @@ class Forwarding:
             raise
         journey.spent = 200 <= answer.status < 300
         return Reached(answer, spoken, way, key)
+
+    def _way(self, asked: Asked, may: May, to: tuple[Provider, Target]) -> tuple[Dialect, Outgoing]:
+        """A request as it goes to a target, and the dialect it is in. BadRequest where there are no words for it."""
+        provider, target = to
+        if (refused := unspeakable(asked, provider)) is not None:
+            raise refused
+        spoken = provider_dialect(provider.kind, asked.operation.dialect, target.model)
+        return spoken, outgoing(asked, may, provider, target, spoken, self._clock)
+
+    def _is_last(self, asked: Asked, may: May, number: int) -> bool:
+        """Whether no target after this one can be asked: then what it says is the answer, however it failed."""
+        for target in may.targets[number + 1 :]:
+            try:
+                self._way(asked, may, target)
+            except BadRequest:
+                continue
+            return False
+        return True
 
     def _note(self, journey: Journey, status: int, began: float, error: str, reason: str = "") -> None:
         provider, target = journey.target

@@ -17,6 +17,9 @@ from weir.runtime.errors import Unauthenticated, WeirError
 from weir.usage.caps import CapExceeded
 
 OUR_KEY = 401
+_KEY_BYTES = 8
+"""Shorter keys, such as the ``x`` that some servers want, are no secret, and may stand in any text."""
+
 _IN_OUR_WORDS = {
     OUR_KEY: (502, "The model's provider did not accept the gateway's own key. Ask an operator; yours is fine."),
     402: (402, "The gateway's account at the model's provider can't pay for this. Ask an operator."),
@@ -79,6 +82,16 @@ def broken_off(dialect: Dialect, status: int, message: str, request_id: str) -> 
     """
     event = error_body(dialect, status, message, request_id=request_id, stream=True).body
     return event if dialect in {"converse", "invoke"} else b"\n\n" + event
+
+
+def without_key(body: bytes, key: str) -> bytes:
+    """A provider's words, without the key that it was called with."""
+    return body.replace(key.encode(), b"***") if len(key) >= _KEY_BYTES else body
+
+
+def status_of(spoken: Dialect, status: int, body: bytes) -> int:
+    """The status of a provider's refusal: Gemini says 400 of a key that does not hold."""
+    return OUR_KEY if spoken == "gemini" and status == 400 and b'"API_KEY_INVALID"' in body else status
 
 
 def provider_said(

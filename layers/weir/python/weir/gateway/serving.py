@@ -13,7 +13,16 @@ from weir.gateway.admitting import Admitting, Asked, May, served
 from weir.gateway.asgi import Exchange
 from weir.gateway.forwarding import Forwarding, Journey
 from weir.gateway.metrics import Metrics
-from weir.gateway.refusing import Whole, broken_off, failure, provider_said, refusal, unanswered
+from weir.gateway.refusing import (
+    Whole,
+    broken_off,
+    failure,
+    provider_said,
+    refusal,
+    status_of,
+    unanswered,
+    without_key,
+)
 from weir.gateway.replaying import Kept
 from weir.gateway.streaming import Reading, is_stream, reading_of, stream_on, whole_on
 from weir.gateway.upstream import UpstreamError
@@ -84,15 +93,16 @@ class Serving:
         reached = await self._forwarding.reach(asked, running.may, running.journey)
         answer = reached.answer
         if not 200 <= answer.status < 300:
-            body = await answer.read()
+            try:
+                body = without_key(await answer.read(), reached.key)
+            finally:
+                answer.close()
             running.error = f"status {answer.status}"
-            if answer.status in {401, 402, 403}:  # not told to the caller
-                reason = body[:1000].decode("utf-8", "replace").replace(reached.key or "\0", "***")
-                told = {"request_id": asked.request_id, "reason": reason}
+            status = status_of(reached.spoken, answer.status, body)
+            if status in {401, 402, 403}:  # not told to the caller
+                told = {"request_id": asked.request_id, "reason": body[:1000].decode("utf-8", "replace")}
                 logger().error("a provider refused the gateway", extra=told)
-            running.whole = provider_said(
-                dialect, reached.spoken, answer.status, answer.headers, body, asked.request_id
-            )
+            running.whole = provider_said(dialect, reached.spoken, status, answer.headers, body, asked.request_id)
             return
         stream = is_stream(reached, asked=asked.stream)
         keep = running.may.claim is not None

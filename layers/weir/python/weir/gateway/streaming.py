@@ -60,8 +60,10 @@ async def stream_on(
         return broken_off(asked.operation.dialect, *told(error), asked.request_id), error.word
     finally:
         answer.close()
-    last = b"" if passage is None else passage.rest()
-    return last, reading.reader.error
+    if passage is None:
+        return b"", reading.reader.error
+    last = passage.rest()
+    return last, reading.reader.error or passage.error
 
 
 async def whole_on(reached: Reached, reading: Reading, asked: Asked, clock: Clock) -> Whole:
@@ -74,12 +76,15 @@ async def whole_on(reached: Reached, reading: Reading, asked: Asked, clock: Cloc
     UpstreamFailed
         It can't be told in the caller's dialect.
     """
-    answer = reached.answer
+    answer, seen = reached.answer, list[bytes]()
+    reading.reader.headers(answer.headers)
     try:
-        body = await answer.read()
+        body = await answer.read(seen)
+    except UpstreamError:
+        reading.reader.feed(b"".join(seen))
+        raise
     finally:
         answer.close()
-    reading.reader.headers(answer.headers)
     try:
         parsed = json.loads(body)
     except (ValueError, RecursionError) as error:
@@ -89,7 +94,8 @@ async def whole_on(reached: Reached, reading: Reading, asked: Asked, clock: Cloc
     if reading.tokens is None:
         reading.reader.feed(body)
     headers = _headers(reached, asked, stream=False)
-    return Whole(answer.status, tuple(headers), whole_answer(body, reached.spoken, asked, clock))
+    body = whole_answer(body, reached.spoken, asked, clock, reached.way.began)
+    return Whole(answer.status, tuple(headers), body)
 
 
 def reading_of(reached: Reached, bound: Bound, *, stream: bool, keep: bool) -> Reading:

@@ -9,6 +9,7 @@ import asyncio
 import errno
 import socket
 from collections.abc import AsyncIterator, Callable, Mapping
+from io import BytesIO
 from typing import TYPE_CHECKING, Any, ClassVar
 from weakref import WeakSet
 
@@ -21,6 +22,12 @@ if TYPE_CHECKING:
     from aiohttp.abc import AbstractResolver
 
 CONNECT_SECONDS = 5.0
+REACH_SECONDS = 10.0
+"""For all that comes before a request: DNS, connecting to each address of a name, TLS."""
+
+LARGE_BYTES = 1_000_000
+"""A body beyond this is written in pieces: as one it would hold up the answers of others."""
+
 IDLE_SECONDS = 290.0
 """Without a byte from a provider: API Gateway cuts a stream that is silent for five minutes.
 https://docs.aws.amazon.com/apigateway/latest/developerguide/response-streaming-lambda-configure.html"""
@@ -90,9 +97,11 @@ class Answer:
                 return
             yield part
 
-    async def read(self, most: int = MOST_BYTES) -> bytes:
-        """The whole body. UpstreamError where it does not come to its end, or passes ``most`` bytes."""
-        found, length = [], 0
+    async def read(self, seen: list[bytes] | None = None, most: int = MOST_BYTES) -> bytes:
+        """The whole body. UpstreamError where it does not come to its end, or passes ``most`` bytes: what of it came
+        is in ``seen``."""
+        found: list[bytes] = [] if seen is None else seen
+        length = 0
         async for part in self.parts():
             length += len(part)
             if length > most:
@@ -152,12 +161,16 @@ class Upstreams:
         if self._stopping:
             raise Broke(_STOPPED)
         limits = aiohttp.ClientTimeout(
-            total=seconds, sock_connect=CONNECT_SECONDS, sock_read=min(seconds, IDLE_SECONDS), ceil_threshold=1e9
+            total=seconds,
+            connect=REACH_SECONDS,
+            sock_connect=CONNECT_SECONDS,
+            sock_read=min(seconds, IDLE_SECONDS),
+            ceil_threshold=1e9,
         )
         asking = self._session(provider).request(
             "POST",
             URL(url, encoded=True),  # as it was signed
-            data=body,
+            data=body if len(body) <= LARGE_BYTES else BytesIO(body),
             headers=headers,
             timeout=limits,
             allow_redirects=False,

@@ -26,6 +26,10 @@ class Passage(Protocol):
     def rest(self) -> bytes:
         """What is left when the stream has ended."""
 
+    @property
+    def error(self) -> str:
+        """Why the caller was told of an error instead of the rest, in a word; empty where all went on."""
+
 
 MakePassage = Callable[[Callable[[], Tokens]], Passage]
 """Makes one for a stream; it is given what the call has used so far, for a provider that does not tell."""
@@ -33,10 +37,12 @@ MakePassage = Callable[[Callable[[], Tokens]], Passage]
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """A request as it goes to a provider. ``passage`` of its stream is None where bytes go on as they come."""
+    """A request as it goes to a provider. ``passage`` of its stream is None where bytes go on as they come; ``began``
+    is in seconds of the clock."""
 
     body: bytes = field(repr=False)
     passage: MakePassage | None = None
+    began: float = 0.0
 
 
 def outgoing(asked: Asked, may: May, provider: Provider, target: Target, spoken: Dialect, clock: Clock) -> Outgoing:
@@ -63,12 +69,11 @@ def outgoing(asked: Asked, may: May, provider: Provider, target: Target, spoken:
         betas=_betas(asked.headers),
         openai_field=openai_field,
     )
-    return Outgoing(body, _translated(asked, spoken, clock))
-
-
-def _translated(asked: Asked, spoken: Dialect, clock: Clock) -> MakePassage:
     began = clock.monotonic()
+    return Outgoing(body, _translated(asked, spoken, clock, began), began)
 
+
+def _translated(asked: Asked, spoken: Dialect, clock: Clock, began: float) -> MakePassage:
     def make(tokens: Callable[[], Tokens]) -> Passage:
         return Translator(
             spoken,
@@ -84,8 +89,8 @@ def _translated(asked: Asked, spoken: Dialect, clock: Clock) -> MakePassage:
     return make
 
 
-def whole_answer(body: bytes, spoken: Dialect, asked: Asked, clock: Clock) -> bytes:
-    """A whole answer for the caller.
+def whole_answer(body: bytes, spoken: Dialect, asked: Asked, clock: Clock, began: float) -> bytes:
+    """A whole answer for the caller, to a request that began at ``began`` of the clock.
 
     Raises
     ------
@@ -97,7 +102,13 @@ def whole_answer(body: bytes, spoken: Dialect, asked: Asked, clock: Clock) -> by
         return body
     try:
         return translate_answer(
-            body, spoken, dialect, asked.model, request_id=asked.request_id, created=int(clock.epoch())
+            body,
+            spoken,
+            dialect,
+            asked.model,
+            request_id=asked.request_id,
+            created=int(clock.epoch()),
+            milliseconds=round((clock.monotonic() - began) * 1000),
         )
     except BadRequest as error:
         told = "The model answered what can't be told in the dialect of this address"

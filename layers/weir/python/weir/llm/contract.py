@@ -5,13 +5,10 @@ from urllib.parse import quote, unquote
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from weir.llm.models import Provider, ProviderKind, Route, Target
+from weir.llm.models import MODEL, Provider, ProviderKind, Route, Target
 from weir.runtime.fields import wrong
 
 PROVIDER = r"^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$"
-MODEL = r"^[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,255}$"
-"""A name that callers use for a model, or a provider's id of it: profiles and ARNs included."""
-
 ROUTE = r"^(?:\*|[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,255}\*?)$"
 IN_A_PATH = r"^[A-Za-z0-9._:@+*~%-]{1,800}$"
 """A route's name in a path, as REST APIs hand it on: its slashes as ~1, for they hand on a %2F as one."""

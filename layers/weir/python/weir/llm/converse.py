@@ -46,6 +46,9 @@ _DOCUMENTS = {
 _FORMATS = {media_type: name for name, media_type in _DOCUMENTS.items()}
 _IMAGES = ("png", "jpeg", "gif", "webp")
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9 ()\[\]-]+")
+_MOST_NAME = 190
+"""Characters, of the 200 that there may be: the rest is for a number."""
+
 _METADATA = re.compile(r"[a-zA-Z0-9\s:_@$#=/+,.-]{0,256}")
 _USER = "user_id"
 
@@ -63,7 +66,7 @@ def parse_request(body: Mapping[str, Any]) -> Conversation:
     fields.plain("additionalModelResponseFieldPaths", [])
     found = Conversation(
         messages=tuple(_message(one) for one in fields.each("messages")),
-        system=tuple(one for one in _blocks(fields.each("system")) if isinstance(one, Text)),
+        system=_system(fields),
         tools=_tools(config.each("tools")),
         tool_choice=_tool_choice(config.fields("toolChoice")) if config.has("toolChoice") else None,
         max_tokens=inference.whole("maxTokens"),
@@ -80,6 +83,14 @@ def parse_request(body: Mapping[str, Any]) -> Conversation:
     for each in (inference, config, output, more, fields):
         each.done()
     return found
+
+
+def _system(fields: Fields) -> tuple[Text, ...]:
+    blocks = _blocks(fields.each("system"))
+    texts = tuple(one for one in blocks if isinstance(one, Text))
+    if len(texts) < len(blocks):
+        raise malformed("system", "must be text")
+    return texts
 
 
 def _message(fields: Fields) -> Message:
@@ -251,8 +262,10 @@ def write_request(conversation: Conversation, model: str) -> dict[str, Any]:
         "topP": conversation.top_p,
         "stopSequences": list(conversation.stop) or None,
     }
+    messages = [{"role": one.role, "content": _written(one.blocks)} for one in merged(conversation.messages)]
+    _tell_apart(messages)
     body: dict[str, Any] = {
-        "messages": [{"role": one.role, "content": _written(one.blocks)} for one in merged(conversation.messages)],
+        "messages": messages,
         "system": _written(conversation.system),
         "inferenceConfig": {name: value for name, value in inference.items() if value is not None},
         "toolConfig": _written_tools(conversation),
@@ -375,5 +388,18 @@ def _written_document(document: Document) -> dict[str, Any]:
     if form is None:
         raise Untranslatable("messages", f"{document.media_type!r:.80} is no document that this model's provider takes")
     data = document.data or b64encode(document.text.encode()).decode()
-    name = _NOT_IN_NAMES.sub("-", document.name)[:200] or "document"
+    name = re.sub("  +", " ", _NOT_IN_NAMES.sub("-", document.name))[:_MOST_NAME].strip() or "document"
     return {"format": form, "name": name, "source": {"bytes": data}}
+
+
+def _tell_apart(messages: list[dict[str, Any]]) -> None:
+    """Number documents of one name: Bedrock takes no two of them in a request, in whatever case."""
+    blocks = [block for one in messages for block in one["content"]]
+    every = [inner for one in blocks for inner in (one["toolResult"]["content"] if "toolResult" in one else [one])]
+    taken: set[str] = set()
+    for document in (one["document"] for one in every if "document" in one):
+        name, number = document["name"], 1
+        while document["name"].lower() in taken:
+            number += 1
+            document["name"] = f"{name} {number}"
+        taken.add(document["name"].lower())

@@ -6,6 +6,7 @@ from typing import Any
 from weir.llm import spent
 from weir.llm.conversation import Redacted, Reply, Stop, Text, Thinking, ToolUse
 from weir.llm.converse import read_block, written_block
+from weir.llm.dialect_errors import Untranslatable
 from weir.llm.fields import Fields
 from weir.llm.models import Tokens
 
@@ -30,14 +31,18 @@ REASONS: dict[Stop, str] = {
 
 
 def parse_reply(answer: Mapping[str, Any]) -> Reply:
-    """A whole answer of Converse, which names neither itself nor its model."""
+    """A whole answer of Converse, which names neither itself nor its model. Untranslatable where it is not all words
+    and calls of tools."""
     fields = Fields(answer)
     message = fields.fields("output").fields("message")
     blocks = [read_block(one) for one in message.each("content")]
+    told = tuple(one for one in blocks if isinstance(one, Text | ToolUse | Thinking | Redacted))
+    if len(told) < len(blocks):
+        raise Untranslatable("output", "an image or document that a model made has no counterpart here")
     return Reply(
         id="",
         model="",
-        blocks=tuple(one for one in blocks if isinstance(one, Text | ToolUse | Thinking | Redacted)),
+        blocks=told,
         stop=STOPS.get(fields.text("stopReason"), "end"),
         tokens=spent.converse(fields.mapping("usage")),
     )

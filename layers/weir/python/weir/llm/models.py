@@ -15,6 +15,10 @@ CacheWrite = Literal["", "5m", "1h"]
 """The longest that a call asks its input to be cached for; empty for not at all."""
 
 
+MODEL = r"^[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,255}$"
+"""A name that callers use for a model, or a provider's id of it: profiles and ARNs included."""
+
+
 @dataclass(frozen=True, slots=True)
 class Tokens:
     """What a call used, in tokens. ``input`` leaves out what was read from or written to a cache.

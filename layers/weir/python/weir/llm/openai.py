@@ -92,7 +92,7 @@ def _messages(each: list[Fields]) -> tuple[tuple[Text, ...], tuple[Message, ...]
     for fields in each:
         role = fields.needed("role")
         if role in ("system", "developer"):
-            texts = tuple(one for one in _content(fields) if isinstance(one, Text))
+            texts = _texts(fields)
             if messages:
                 messages.append(Message("system", texts))
             else:
@@ -102,12 +102,20 @@ def _messages(each: list[Fields]) -> tuple[tuple[Text, ...], tuple[Message, ...]
         elif role == "assistant":
             messages.append(Message("assistant", _assistant(fields)))
         elif role == "tool":
-            texts = tuple(one for one in _content(fields) if isinstance(one, Text))
-            messages.append(Message("user", (ToolResult(fields.needed("tool_call_id"), texts),)))
+            messages.append(Message("user", (ToolResult(fields.needed("tool_call_id"), _texts(fields)),)))
         else:
             raise Untranslatable(fields.at("role"), f"a message of the role {role!r:.40} has no counterpart here")
         fields.done()
     return tuple(system), tuple(messages)
+
+
+def _texts(fields: Fields) -> tuple[Text, ...]:
+    """The content of a message that its dialect gives text alone: the system's, and a tool's."""
+    parts = _content(fields)
+    texts = tuple(one for one in parts if isinstance(one, Text))
+    if len(texts) < len(parts):
+        raise malformed(fields.at("content"), "must be text")
+    return texts
 
 
 def _content(fields: Fields) -> tuple[Text | Image | Document, ...]:

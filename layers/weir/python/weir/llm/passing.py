@@ -80,6 +80,8 @@ class UsageDropped:
     Events go on whole: what has not ended is held until it has, or until `rest`.
     """
 
+    error = ""
+
     def __init__(self) -> None:
         self._held = bytearray()
 

@@ -5,14 +5,16 @@ The most specific route decides, alone: the one of the very name, else the longe
 somebody can't be had by another of its routes.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from weir.llm.errors import ModelUnknown, NoProvider, ProviderNotFound
-from weir.llm.models import Provider, Route, Target
+from weir.llm.models import MODEL, Provider, Route, Target
 
 ANY = "*"
+_NAME = re.compile(MODEL.removeprefix("^").removesuffix("$"))
 
 
 class Caller(Protocol):
@@ -131,4 +133,6 @@ def may_use(route: Route, caller: Caller) -> bool:
 def _most_specific(known: _Known, model: str) -> Route | None:
     if model in known.exact:
         return known.exact[model]
+    if not _NAME.fullmatch(model):  # it would be in records and metrics, and go to a provider
+        return None
     return next((route for beginning, route in known.beginnings if model.startswith(beginning)), None)

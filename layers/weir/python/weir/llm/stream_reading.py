@@ -212,7 +212,10 @@ class ConverseReader:
             case "messageStart":
                 return [Started("", "", Tokens())]
             case "contentBlockStart":
-                tool = fields.fields("start").fields("toolUse")
+                start = fields.fields("start")
+                if not start.has("toolUse"):
+                    return [_untold("block")]
+                tool = start.fields("toolUse")
                 self._open = True
                 return [BlockStarted("tool_use", tool.text("toolUseId"), tool.text("name"))]
             case "contentBlockDelta":
@@ -233,6 +236,8 @@ class ConverseReader:
             return _delta("input", delta.fields("toolUse").text("input"))
         if delta.has("text"):
             return [*self._begin("text"), *_delta("text", delta.text("text"))]
+        if not delta.has("reasoningContent"):
+            return [_untold("part of a block")]
         reasoning = delta.fields("reasoningContent")
         if reasoning.has("redactedContent"):
             self._open = True
@@ -287,6 +292,10 @@ class GeminiReader:
                     happenings += self._open.tool(None, block.id, block.name)
                     happenings += [Delta("input", json.dumps(block.input, ensure_ascii=False)), *self._open.close()]
         return happenings
+
+
+def _untold(what: str) -> Failed:
+    return Failed(_BAD_GATEWAY, f"A {what} that is neither text nor a call of a tool has no counterpart here.")
 
 
 def _delta(kind: Literal["text", "thinking", "input", "signature"], text: str) -> list[Happening]:

@@ -151,6 +151,8 @@ class Translator:
         Whether an OpenAI caller asked for the chunk with the usage.
     tokens
         Answers what the call used, for a provider that does not tell it to its end.
+
+    ``error`` says in a word why the caller was told of an error, empty where they were not.
     """
 
     def __init__(
@@ -177,6 +179,7 @@ class Translator:
         else:
             self._writer = AnthropicWriter(model, request_id)
         self._stopped = self._failed = False
+        self.error = ""
 
     def feed(self, data: bytes) -> bytes:
         """The caller's events for bytes of the provider's, cut anywhere. Nothing follows an error."""
@@ -195,6 +198,7 @@ class Translator:
         if self._failed:
             return b""
         if not self._stopped:
+            self.error = "broke off"
             return self._happened(Failed(502, "The provider's stream broke off."))
         return b"" if self._enveloped else self._writer.end(self._tokens())
 
@@ -216,7 +220,8 @@ class Translator:
     def _happened(self, happening: Happening) -> bytes:
         if self._failed:
             return b""
-        self._failed = isinstance(happening, Failed)
+        if isinstance(happening, Failed):
+            self._failed, self.error = True, self.error or Untranslatable.slug
         self._stopped = self._stopped or isinstance(happening, Stopped)
         return self._writer.write(happening)
 
