@@ -200,55 +200,6 @@ def test_a_body_that_can_not_be_read_is_a_400(path: str, body: bytes) -> None:
     run(test)
 
 
-@pytest.mark.parametrize(
-    ("kind", "path", "asked", "headers"),
-    [
-        ("anthropic", "/anthropic/v1/messages", MESSAGE | {"speed": "fast"}, {}),
-        ("openai", "/openai/v1/chat/completions", COMPLETION | {"model": "claude", "service_tier": "priority"}, {}),
-        ("bedrock", "/bedrock/model/claude/converse", CONVERSATION | {"serviceTier": {"type": "priority"}}, {}),
-        ("bedrock", "/bedrock/model/claude/invoke", MESSAGE, {"x_amzn_bedrock_service_tier": "priority"}),
-    ],
-)
-def test_what_costs_more_than_the_price_that_is_kept_is_not_asked_for(
-    kind: str, path: str, asked: dict[str, Any], headers: dict[str, str]
-) -> None:
-    async def test() -> None:
-        stub = Stub(answers(200, ANSWER))
-        async with leading_to(stub, kind=kind) as world:
-            reply = await world.ask(path, asked, **headers)
-            assert reply.status == 400
-            assert b"costs more" in reply.body
-            assert stub.requests == []
-            assert world.records() == []
-
-    run(test)
-
-
-@pytest.mark.parametrize("model", ["c" * 257, "c\ud800", "c\n", "c=1;x", "c\u0001"])
-def test_a_name_that_no_model_can_have_is_none_even_where_a_route_takes_all(model: str) -> None:
-    async def test() -> None:
-        stub = Stub(answers(200, ANSWER))
-        async with leading_to(stub) as world:
-            world.route("c*", ("p0", "*"))
-            reply = await world.ask("/anthropic/v1/messages", MESSAGE | {"model": model})
-            assert reply.status == 404
-            assert stub.requests == []
-
-    run(test)
-
-
-def test_a_body_of_images_passes_whole() -> None:
-    async def test() -> None:
-        stub = Stub(answers(200, ANSWER))
-        async with leading_to(stub) as world:
-            text = "x" * 3_000_000
-            reply = await world.ask("/anthropic/v1/messages", MESSAGE | {"system": text})
-            assert reply.status == 200
-            assert json.loads(stub.requests[0].body)["system"] == text
-
-    run(test)
-
-
 @pytest.mark.parametrize("declared", [True, False])
 def test_a_body_beyond_lambdas_limit_is_a_413(declared: bool) -> None:
     async def test() -> None:

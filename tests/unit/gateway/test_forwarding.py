@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+from botocore.session import get_session
 
 from tests.unit.gateway.stub import Stub, answers
 from tests.unit.gateway.test_failures import ANSWER
@@ -82,7 +83,7 @@ def test_the_request_id_and_what_the_dialect_has_of_its_own_travel() -> None:
 def test_bedrocks_own_headers_travel_by_invoke_model(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bedrock.aws, "credentials", lambda: Credentials)
     names = [
-        member["locationName"].lower()
+        member["name"].lower()
         for member in (
             shape.serialization
             for shape in get_session()

@@ -224,6 +224,13 @@ def test_calls_that_overlap_are_an_error_and_not_mixed_up() -> None:
     assert b"event: error" in translated("openai", "anthropic", raw)
 
 
+@pytest.mark.parametrize("target", ["anthropic", "converse"])
+def test_an_end_that_is_told_twice_is_one(target: Dialect) -> None:
+    chunks = [wire.chunk({"content": "a"}), wire.chunk({}, "stop"), wire.chunk({}, "stop")]
+    found = happenings(target, translated("openai", target, *wire.data(chunks)))
+    assert sum(isinstance(one, Stopped) for one in found) == 1
+
+
 @pytest.mark.parametrize(
     ("name", "event"),
     [

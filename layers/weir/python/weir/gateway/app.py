@@ -119,7 +119,9 @@ class Gateway:
             raise NotFound("There is no such route.")
         parts = self._parts
         assert parts is not None  # no server sends requests before the start is complete
-        caller = parts.admitting.known(exchange.sent) or await asyncio.to_thread(parts.admitting.who, exchange.sent)
+        caller = parts.admitting.known(exchange.sent)
+        if caller is None:
+            caller = await asyncio.to_thread(parts.admitting.who, exchange.sent)
         if operation.kind == "models":
             names = await asyncio.to_thread(parts.admitting.models, caller)
             await exchange.answer(200, _json(operation.dialect, request_id), dumped(listing(operation.dialect, names)))

@@ -18,6 +18,7 @@ _UP = {
     "invoke": (
         *("x-amzn-bedrock-guardrailidentifier", "x-amzn-bedrock-guardrailversion", "x-amzn-bedrock-trace"),
         *("x-amzn-bedrock-performanceconfig-latency", "x-amzn-bedrock-service-tier"),
+        "x-amzn-bedrock-request-metadata",
     ),
 }
 _DOWN = {"content-type", "retry-after", "retry-after-ms", "x-should-retry", "openai-processing-ms", "openai-version"}

@@ -6,6 +6,7 @@ its key, and may name both: 401 becomes 502, since nothing is wrong with the cal
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -19,6 +20,9 @@ from weir.usage.caps import CapExceeded
 OUR_KEY = 401
 _KEY_BYTES = 8
 """Shorter keys, such as the ``x`` that some servers want, are no secret, and may stand in any text."""
+
+_ACCOUNT = re.compile(rb"\b(?:org-|proj_)[A-Za-z0-9]{8,}|\barn:aws[a-z-]*:[a-z0-9-]*:[a-z0-9-]*:\d{12}:[\w/.:@+*-]*")
+"""An organization or a project of OpenAI's, or something of an AWS account's."""
 
 _IN_OUR_WORDS = {
     OUR_KEY: (502, "The model's provider did not accept the gateway's own key. Ask an operator; yours is fine."),
@@ -97,13 +101,15 @@ def status_of(spoken: Dialect, status: int, body: bytes) -> int:
 def provider_said(
     asked_in: Dialect, spoken: Dialect, status: int, headers: Mapping[str, str], body: bytes, request_id: str
 ) -> Whole:
-    """A provider's refusal, as it came where the caller speaks its dialect, else in the caller's."""
+    """A provider's refusal, as it came where the caller speaks its dialect, else in the caller's; but for the names of
+    the gateway's account."""
     if status in _IN_OUR_WORDS:
         return failure(asked_in, *_IN_OUR_WORDS[status], request_id)
     if status < 400:
         return failure(asked_in, 502, "The model's provider answered what is no answer. Ask an operator.", request_id)
     if not _is_object(body):
         return failure(asked_in, status, f"The model's provider answered {status}, and did not say why.", request_id)
+    body = _ACCOUNT.sub(b"***", body)
     if asked_in == spoken:
         kind = headers.get("x-amzn-errortype")
         named = [("x-amzn-ErrorType", kind)] if kind else []

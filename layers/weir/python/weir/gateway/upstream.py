@@ -159,7 +159,7 @@ class Upstreams:
         from yarl import URL
 
         if self._stopping:
-            raise Broke(_STOPPED)
+            raise NotReached(_STOPPED)
         limits = aiohttp.ClientTimeout(
             total=seconds,
             connect=REACH_SECONDS,

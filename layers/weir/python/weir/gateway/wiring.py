@@ -68,6 +68,6 @@ class _Nobody:
         """Let nobody in."""
         raise BadToken(f"a credential of {len(credential)} characters, where none is taken")
 
-    def remembered(self, credential: str) -> Admitted | None:
+    def remembered(self, credential: str) -> Admitted | None:  # noqa: ARG002 (a Gate)
         """Know nobody."""
         return None

@@ -28,7 +28,7 @@ _FIELDS: Mapping[Dialect, Allowed] = {
     "converse": {
         ("serviceTier", "type"): _TIERS,
         ("performanceConfig", "latency"): ("standard",),
-        **{("additionalModelRequestFields", *path): allowed for path, allowed in (_ANTHROPIC | _OPENAI).items()},
+        **{("additionalModelRequestFields", *path): allowed for path, allowed in {**_ANTHROPIC, **_OPENAI}.items()},
     },
     "invoke": {**_ANTHROPIC, **_OPENAI},
     "gemini": {},

@@ -218,7 +218,7 @@ class Translator:
         return b"".join(self._happened(one) for one in reader.read(name, event))
 
     def _happened(self, happening: Happening) -> bytes:
-        if self._failed:
+        if self._failed or (self._stopped and isinstance(happening, Stopped)):  # some tell the end twice
             return b""
         if isinstance(happening, Failed):
             self._failed, self.error = True, self.error or Untranslatable.slug

@@ -215,7 +215,7 @@ class Client:
             while not answer.status:
                 data = connection.recv(_READ)
                 if not data:
-                    raise ConnectionResetError("closed before the answer was whole")
+                    raise ConnectionResetError("closed before the answer was whole")  # noqa: TRY301
                 answer.feed(data)
         except BaseException:
             connection.close()
@@ -227,7 +227,7 @@ class Client:
         return answer
 
     def _connection(self) -> socket.socket:
-        """The idle connection that was used last, or a new one: one that can be read from was closed by the other end."""
+        """The idle connection used last, or a new one: one that can be read from was closed by the other end."""
         while True:
             try:
                 connection = self._idle.pop()
@@ -316,7 +316,7 @@ def connector(endpoint: str, connect_seconds: float, seconds: float) -> Callable
 
 
 def _credentials(given: Mapping[str, str]) -> Callable[[], Credentials]:
-    """Those of the environment, which last as long as it does; where it has none, those that botocore finds and renews."""
+    """Those of the environment, which last as it does; where it has none, those that botocore finds and renews."""
     key, secret = given.get("AWS_ACCESS_KEY_ID"), given.get("AWS_SECRET_ACCESS_KEY")
     if not key or not secret:
         return aws.credentials
