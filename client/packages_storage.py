@@ -83,6 +83,7 @@ class Storage:
         self._mine = threading.local()
         self._lock = threading.Lock()
         self._connections: set[http.client.HTTPConnection] = set()
+        self._hung_up = False
 
     def put(self, link: Link, path: Path, start: int, length: int, moved: Moved) -> str:
         """Send a piece of a file; its ETag. Raises StorageRefused, Expired, Gone or Troubled."""
@@ -100,6 +101,7 @@ class Storage:
             connection, place = self._connection(link.url)
             headers = {**link.headers, "Range": f"bytes={start}-{start + length - 1}", "Accept-Encoding": "identity"}
             connection.request("GET", place, headers=headers)
+            self._check_on()
             answer = connection.getresponse()
             if answer.status != 206:
                 _judge(answer, self._told(answer), 206)
@@ -110,7 +112,8 @@ class Storage:
             self._receive(answer, file, start, length, counted)
 
     def hang_up(self) -> None:
-        """Break off whatever passes, in all threads: it ends as Troubled."""
+        """Break off whatever passes, in all threads, and whatever begins after this: it ends as Troubled."""
+        self._hung_up = True
         with self._lock:
             for connection in self._connections:
                 if connection.sock is not None:
@@ -132,6 +135,12 @@ class Storage:
             with self._lock:
                 self._connections.discard(connection)
             self._mine.connection = None
+
+    def _check_on(self) -> None:
+        """Troubled where all was broken off while this thread's connection was being made: nobody else ends it."""
+        if self._hung_up:
+            self.drop()
+            raise Troubled("The transfer was broken off.")
 
     @contextmanager
     def _steady(self) -> Iterator[None]:
@@ -162,6 +171,7 @@ class Storage:
                     connection.putheader(name, value)
             connection.putheader("Content-Length", str(length))
             connection.endheaders()
+            self._check_on()
             try:
                 self._pour(connection.sock, file, start, length, moved)
             except (BrokenPipeError, ConnectionResetError):

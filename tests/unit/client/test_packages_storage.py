@@ -5,6 +5,7 @@ import datetime
 import hashlib
 import ipaddress
 import os
+import socket
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
@@ -147,3 +148,20 @@ def test_a_time_to_wait_that_is_no_number_is_none() -> None:
     with pytest.raises(Troubled) as raised:
         _judge(answer, b"", 200)
     assert raised.value.after == 0
+
+
+def test_what_connects_while_all_is_broken_off_ends_as_well(tmp_path: Path) -> None:
+    # Given a storage that never answers, and a transfer that is broken off before it has a connection
+    file = tmp_path / "part"
+    file.write_bytes(b"part")
+    pytest_socket.enable_socket()
+    pytest_socket.socket_allow_hosts(["127.0.0.1"])
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        storage = Storage(timeout=60)
+        storage.hang_up()
+        link = Link(f"http://127.0.0.1:{silent.getsockname()[1]}/part", {}, 0.0)
+
+        # When it goes on / Then it does not wait for the storage
+        with pytest.raises(Troubled):
+            storage.put(link, file, 0, 4, lambda _: None)
+        storage.close()
