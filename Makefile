@@ -13,7 +13,7 @@ LAMBDAS_OWN := botocore python-dateutil six urllib3 # what aws-xray-sdk asks for
 timed = @start=$$(date +%s); $(2) || exit 1; echo "-- $(1): $$(( $$(date +%s) - start )) s"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down demo test check unit contract faults computed integration bench bench-anomaly openapi \
+.PHONY: help setup up down demo test check unit contract faults computed integration clients bench bench-anomaly openapi \
   deploy admin-password migrate test-aws lock clean
 
 help: ## list the commands
@@ -31,7 +31,7 @@ demo: up ## prove a stream end to end on the local AWS: make demo [FILE=my.jsonl
 	@$(PY) -m client.weir demo $(if $(FILE),"$(FILE)") $(if $(KEY),--key-field "$(KEY)")
 
 test: check ## everything below: what computes beside what mostly waits, the integration tests
-	@$(MAKE) --no-print-directory -j2 computed integration
+	@$(MAKE) --no-print-directory -j3 computed integration clients
 
 computed: ## unit, contract, and a third of the faults: every call, and every way to fail
 	@$(MAKE) --no-print-directory -j1 unit
@@ -55,8 +55,11 @@ contract: $(READY) ## events, OpenAPI, state machine graph, template rules; no n
 faults: $(READY) ## each AWS call of a run made to fail in each way, in a simulation; no network
 	$(call timed,faults,$(PYTEST) -n $(WORKERS) tests/faults --one-of $(ONE_OF))
 
-integration: up .tools/redis/.ready ## the deployed stack on the local AWS, and the official clients of models against it
-	$(call timed,integration,$(PYTEST) tests/integration tests/e2e)
+integration: up .tools/redis/.ready ## the deployed stack on the local AWS
+	$(call timed,integration,$(PYTEST) tests/integration)
+
+clients: up ## the official clients of models, unmodified, against the deployed gateway
+	$(call timed,clients,$(PYTEST) tests/e2e)
 
 bench: up .tools/bench/.ready .tools/litellm/.ready ## measure against peers; prints ratios and writes .local/bench.json
 	@.tools/bench/bin/python -m tests.benchmarks.run

@@ -157,7 +157,7 @@ def test_what_connects_while_all_is_broken_off_ends_as_well(tmp_path: Path) -> N
     pytest_socket.enable_socket()
     pytest_socket.socket_allow_hosts(["127.0.0.1"])
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        storage = Storage(timeout=60)
+        storage = Storage(timeout=600)
         storage.hang_up()
         link = Link(f"http://127.0.0.1:{silent.getsockname()[1]}/part", {}, 0.0)
 
