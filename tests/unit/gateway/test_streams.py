@@ -60,6 +60,21 @@ def tokens(world: World) -> Tokens:
 
 
 @each_dialect
+def test_a_caller_who_leaves_with_the_last_event_was_not_cut_off(dialect: str) -> None:
+    async def test() -> None:
+        # Given a caller who leaves as soon as they have the last event, as openai's client does
+        path, body, headers = PATHS[dialect]
+        sent = STREAMS[dialect]
+        async with served(Stub(streams(sent.events, headers))) as world:
+            await world.ask(path, body, client=Client(leaves_after=len(sent.raw)))
+            # Then the record says that they have got all of it
+            (record,) = world.records()
+            assert (record.status, record.cut, record.error) == (200, False, "")
+
+    run(test)
+
+
+@each_dialect
 def test_a_stream_passes_byte_for_byte_and_each_event_before_the_next_is_there(dialect: str) -> None:
     async def test() -> None:
         # Given a provider that sends an event only when the caller has got the one before

@@ -33,8 +33,9 @@ class ClientGone(Exception):
 class Exchange:
     """One HTTP request and the answer to it.
 
-    ``gone`` tells whether the client has left; what is written after that goes nowhere, and raises nothing. ``status``
-    is what was answered, None before that.
+    ``gone`` tells whether the client has left; what is written after that goes nowhere, and raises nothing. ``missed``
+    tells whether anything was: a client that has what it wants may leave before the end. ``status`` is what was
+    answered, None before that.
     """
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -46,6 +47,7 @@ class Exchange:
         ]
         self.headers = _joined(self.sent)
         self.gone = False
+        self.missed = False
         self.status: int | None = None
         self._listener: asyncio.Task[None] | None = None
 
@@ -111,13 +113,13 @@ class Exchange:
         self.gone = True
 
     async def _give(self, message: Message) -> None:
-        if self.gone:
-            return
-        try:
-            async with asyncio.timeout(STALLED_SECONDS):
-                await self._send(message)
-        except (OSError, TimeoutError):  # servers tell of a client that left by an OSError, or not at all
-            self.gone = True
+        if not self.gone:
+            try:
+                async with asyncio.timeout(STALLED_SECONDS):
+                    await self._send(message)
+            except (OSError, TimeoutError):  # servers tell of a client that left by an OSError, or not at all
+                self.gone = True
+        self.missed |= self.gone and bool(message.get("body"))
 
 
 def _joined(sent: Headers) -> dict[str, str]:

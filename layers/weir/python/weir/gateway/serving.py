@@ -80,7 +80,7 @@ class Serving:
         except Exception as error:
             self._fail(running, error, begun=exchange.status is not None)
         try:
-            await asyncio.to_thread(self._end, running, exchange.status, exchange.gone)
+            await asyncio.to_thread(self._end, running, exchange.status, _left(exchange, running))
         except Exception:  # it takes nothing from the answer
             logger().exception("the end of a call failed", extra={"request_id": asked.request_id})
         if running.whole is not None:
@@ -197,3 +197,9 @@ class Serving:
                 else:
                     self._clock.sleep(0.2 * tried)
         return None
+
+
+def _left(exchange: Exchange, running: _Running) -> bool:
+    """Whether the caller left without all of the answer: whoever has read a stream's last event may well be gone."""
+    rest = running.whole is not None or exchange.status is None or bool(running.tail)
+    return exchange.missed or (exchange.gone and rest)
