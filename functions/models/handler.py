@@ -13,7 +13,9 @@ from aws_lambda_powertools.event_handler.openapi.params import Body, Header, Pat
 from weir.llm import contract as models
 from weir.llm.contract import NewProvider, NewRoute, ProviderChange, ProviderView, RouteChange, RouteView
 from weir.runtime import http, idempotency, pagination
+from weir.runtime.audit import Asker
 from weir.runtime.clock import SYSTEM
+from weir.runtime.contract_audit import ChangePage, page_view
 from weir.runtime.errors import BadRequest
 from weir.runtime.etags import etag
 from weir.usage import contract_prices as prices
@@ -40,7 +42,7 @@ NEEDS = dict.fromkeys(
         *(f"{method} /models/routes/{{model}}" for method in ("GET", "PUT", "DELETE")),
     ),
     "models:write",
-)
+) | {"GET /models/audit": "audit:read"}
 
 PriceId = Annotated[str, Path(pattern=prices.PRICE_ID, description="Price id")]
 ProviderName = Annotated[str, Path(pattern=models.PROVIDER, description="Name of the provider")]
@@ -70,6 +72,11 @@ def _llm() -> "Deps":
     from weir.llm.wiring import deps
 
     return deps()
+
+
+def _asker() -> Asker:
+    event = app.current_event.raw_event
+    return Asker(http.principal(event), http.origin(event))
 
 
 def _made(operation: str, key: str | None, request: dict[str, Any], use_case: Any, path: str) -> Response[Any]:
@@ -138,7 +145,7 @@ def add_price(asked: Annotated[NewPrice, Body(description="The price")], key: Ke
     """From ``since`` on, until the next of the same provider, model, region and tier. What was charged stays so."""
 
     def use_case() -> tuple[PriceView, int, str]:
-        made = _prices().add(prices.price(asked))
+        made = _prices().add(prices.price(asked), _asker())
         return prices.price_view(made), made.revision, made.price_id
 
     return _made("add-price", key, asked.model_dump(mode="json"), use_case, "/models/prices")
@@ -168,7 +175,7 @@ def change_price(
     price_id: PriceId, asked: Annotated[PriceChange, Body(description="All that may change")], if_match: IfMatch = None
 ) -> Response[PriceView]:
     """A mistake in a price, put right for calls to come. A price that changes one day is another: add that."""
-    changed = _prices().change(price_id, prices.price(asked), if_match)
+    changed = _prices().change(price_id, prices.price(asked), if_match, _asker())
     return _tagged(prices.price_view(changed), changed.revision)
 
 
@@ -182,7 +189,7 @@ def change_price(
 )
 def remove_price(price_id: PriceId, if_match: IfMatch = None) -> Response[None]:
     """Calls to come are charged by an older price. Where there is none, caps on cost refuse them."""
-    _prices().remove(price_id, if_match)
+    _prices().remove(price_id, if_match, _asker())
     return Response(204, headers={})
 
 
@@ -222,7 +229,8 @@ def import_prices(
 
     def use_case() -> dict[str, Any]:
         told = price_files.read(form, text, asked)
-        return prices.import_view(price_import.take(told.prices, _prices()), told.left_out).model_dump(mode="json")
+        done = price_import.take(told.prices, _prices(), _asker())
+        return prices.import_view(done, told.left_out).model_dump(mode="json")
 
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
     done = idempotency.once(
@@ -279,7 +287,7 @@ def add_provider(
     from weir.llm import providers
 
     def use_case() -> tuple[ProviderView, int, str]:
-        made = providers.add(asked.provider(asked.name), asked.key, _llm())
+        made = providers.add(asked.provider(asked.name), asked.key, _llm(), _asker())
         return models.provider_view(made), made.revision, made.name
 
     return _made("add-provider", key, asked.model_dump(mode="json"), use_case, "/models/providers")
@@ -313,7 +321,7 @@ def change_provider(
     """Calls that begin more than 30 seconds later know it. With another address the key must be given anew."""
     from weir.llm import providers
 
-    changed = providers.change(name, asked.provider(), asked.key, if_match, _llm())
+    changed = providers.change(name, asked.provider(), asked.key, if_match, _llm(), _asker())
     return _tagged(models.provider_view(changed), changed.revision)
 
 
@@ -329,7 +337,7 @@ def remove_provider(name: ProviderName, if_match: IfMatch = None) -> Response[No
     """Refused while routes lead to it."""
     from weir.llm import providers
 
-    providers.remove(name, if_match, _llm())
+    providers.remove(name, if_match, _llm(), _asker())
     return Response(204, headers={})
 
 
@@ -366,7 +374,7 @@ def add_route(asked: Annotated[NewRoute, Body(description="The route")], key: Ke
     from weir.llm import routes
 
     def use_case() -> tuple[RouteView, int, str]:
-        made = routes.add(asked.route(asked.model), _llm().store)
+        made = routes.add(asked.route(asked.model), _llm().store, _asker())
         return models.route_view(made), made.revision, models.in_a_path(made.model)
 
     return _made("add-route", key, asked.model_dump(mode="json"), use_case, "/models/routes")
@@ -399,7 +407,7 @@ def change_route(
     from weir.llm import routes
 
     name = models.of_a_path(model)
-    changed = routes.change(name, asked.route(name), if_match, _llm().store)
+    changed = routes.change(name, asked.route(name), if_match, _llm().store, _asker())
     return _tagged(models.route_view(changed), changed.revision)
 
 
@@ -415,8 +423,25 @@ def remove_route(model: RouteName, if_match: IfMatch = None) -> Response[None]:
     """A wider route, if there is one, leads from its name then."""
     from weir.llm import routes
 
-    routes.remove(models.of_a_path(model), if_match, _llm().store)
+    routes.remove(models.of_a_path(model), if_match, _llm().store, _asker())
     return Response(204, headers={})
+
+
+# Audit
+
+
+@app.get(
+    "/models/audit",
+    tags=["model providers"],
+    operation_id="listModelAudit",
+    summary="Read who changed providers and routes",
+    responses={200: {"description": "A page of entries"}, **http.problems(400, 422)},
+)
+def list_audit(limit: Limit = pagination.DEFAULT_LIMIT, cursor: Cursor = None) -> ChangePage:
+    """What admins changed of providers and routes within 400 days, newest first; of prices: GET /usage/audit."""
+    after = pagination.open_cursor("model-audit", cursor) if cursor else None
+    found, position = _llm().store.audit.page(limit, after)
+    return page_view(found, pagination.seal("model-audit", position) if position else None)
 
 
 handler = http.entry(app, NEEDS, takes={IMPORT: "text/csv"})

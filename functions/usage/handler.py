@@ -7,12 +7,14 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from aws_lambda_powertools.event_handler.openapi.params import Body, Header, Path, Query
 
 from weir.runtime import http, idempotency, pagination
+from weir.runtime.audit import Asker
 from weir.runtime.clock import SYSTEM
+from weir.runtime.contract_audit import ChangePage, page_view
 from weir.runtime.errors import FieldError, Forbidden, Invalid
 from weir.runtime.etags import etag
 from weir.usage import contract
 from weir.usage.contract import CapChange, CapView, Moment, NewCap
-from weir.usage.models import EVERYONE, Subject, SubjectKind
+from weir.usage.models import SubjectKind
 from weir.usage.windows import Period, end
 
 if TYPE_CHECKING:
@@ -31,8 +33,10 @@ NEEDS = {
     "GET /usage/caps": "usage:read",
     "POST /usage/caps": "usage:write",
     "GET /usage/caps/status": "usage:read",
+    "GET /usage/caps/{cap_id}": "usage:write",
     "PUT /usage/caps/{cap_id}": "usage:write",
     "DELETE /usage/caps/{cap_id}": "usage:write",
+    "GET /usage/audit": "audit:read",
 }
 ALL = "all"
 CSV = "text/csv"
@@ -75,6 +79,11 @@ def _caps() -> "KnownCaps":
 
 def _principal() -> http.Principal:
     return http.principal(app.current_event.raw_event)
+
+
+def _asker() -> Asker:
+    event = app.current_event.raw_event
+    return Asker(http.principal(event), http.origin(event))
 
 
 def _caller() -> "Caller":
@@ -142,7 +151,8 @@ def list_records(
     # the first page tells until when, so that those after it are of the same time
     now = datetime.fromisoformat(after["until"]) if after else SYSTEM.now().astimezone(UTC)
     begins, ends = _between(since, until or now, timedelta(days=30))
-    wanted = Wanted(begins, ends, _whose(user), model, status)
+    oldest, newest = now - timedelta(days=_deps().settings.usage_kept_days + 1), now + timedelta(hours=1)
+    wanted = Wanted(max(begins, oldest), min(ends, newest), _whose(user), model, status)  # there are none beyond
     found, position = page(_deps().table, wanted, limit or (most if is_csv else pagination.DEFAULT_LIMIT), after)
     following = pagination.seal(asked, {**position, "until": now.isoformat()}) if position else None
     if is_csv:
@@ -248,7 +258,7 @@ def create_cap(asked: Annotated[NewCap, Body(description="The cap")], key: Key =
     who, event = _principal(), app.current_event.raw_event
 
     def use_case() -> dict[str, Any]:
-        made = cap_setting.add(contract.new_cap(asked, who.sub), who, _deps().caps, _deps().defaults)
+        made = cap_setting.add(contract.new_cap(asked, who.sub), _asker(), _deps().caps, _deps().defaults)
         return {"view": contract.cap_view(made).model_dump(mode="json"), "revision": made.revision}
 
     told = idempotency.once(
@@ -272,7 +282,9 @@ def create_cap(asked: Annotated[NewCap, Body(description="The cap")], key: Key =
 )
 def cap_status(
     kind: Annotated[SubjectKind | None, Query(description="Of a subject of this kind alone; for admins")] = None,
-    id: Annotated[str, Query(pattern=contract.SUBJECT_ID, description="The subject's id or name")] = EVERYONE,  # noqa: A002
+    id: Annotated[  # noqa: A002
+        str | None, Query(pattern=contract.SUBJECT_ID, description="The subject's id or name; none for everyone")
+    ] = None,
 ) -> contract.CapStatuses:
     """What is used and set aside, the limit, and when the count is reset; your own where no subject is named."""
     from weir.usage.caps import status
@@ -287,16 +299,30 @@ def cap_status(
     return contract.CapStatuses(items=tuple(items))
 
 
-def _holding(kind: SubjectKind | None, known_as: str) -> "list[Cap]":
+def _holding(kind: SubjectKind | None, known_as: str | None) -> "list[Cap]":
     """The caps of a subject, or those that hold for the caller."""
     from weir.usage.caps import of_user
 
-    if kind is None:
+    if kind is None and known_as is None:
         return [cap for held in _caps().of(_caller()) for cap in held.caps]
     http.require_admin(_principal(), "see the caps of others")
+    subject = contract.subject(kind, known_as)
     deps = _deps()
-    own = deps.caps.of_subject(Subject(kind, known_as))
-    return list(of_user(known_as, own, deps.defaults) if kind == "user" else own)
+    own = deps.caps.of_subject(subject)
+    return list(of_user(subject.id, own, deps.defaults) if subject.kind == "user" else own)
+
+
+@app.get(
+    "/usage/caps/<cap_id>",
+    tags=["caps"],
+    operation_id="getCap",
+    summary="Read a cap",
+    responses={200: {"description": "The cap; ETag is its version"}, **http.problems(403, 404, 422)},
+)
+def show_cap(cap_id: CapId) -> Response[CapView]:
+    """A cap that is set, with the entity tag that a change may name. Which hold for whom, all see in the list."""
+    found = _deps().caps.get(cap_id)
+    return http.answer(200, contract.cap_view(found).model_dump(mode="json"), {"ETag": etag(found.revision)})
 
 
 @app.put(
@@ -323,7 +349,7 @@ def change_cap(
         enforced=asked.enforced,
         enforced_from=asked.enforced_from,
     )
-    after = cap_setting.change(cap_id, changed, _principal(), store, if_match)
+    after = cap_setting.change(cap_id, changed, _asker(), store, if_match)
     return http.answer(200, contract.cap_view(after).model_dump(mode="json"), {"ETag": etag(after.revision)})
 
 
@@ -339,8 +365,22 @@ def delete_cap(cap_id: CapId, if_match: IfMatch = None) -> Response[None]:
     """A user then has the stack's default for it, where there is one. Nobody deletes a cap of their own."""
     from weir.usage import cap_setting
 
-    cap_setting.remove(cap_id, _principal(), _deps().caps, if_match)
+    cap_setting.remove(cap_id, _asker(), _deps().caps, if_match)
     return Response(204, headers={})
+
+
+@app.get(
+    "/usage/audit",
+    tags=["caps"],
+    operation_id="listUsageAudit",
+    summary="Read who changed caps and prices",
+    responses={200: {"description": "A page of entries"}, **http.problems(400, 422)},
+)
+def list_audit(limit: Limit = pagination.DEFAULT_LIMIT, cursor: Cursor = None) -> ChangePage:
+    """What admins changed of caps and prices within 400 days, newest first."""
+    after = pagination.open_cursor("usage-audit", cursor) if cursor else None
+    found, position = _deps().caps.audit.page(limit, after)
+    return page_view(found, pagination.seal("usage-audit", position) if position else None)
 
 
 handler = http.entry(app, NEEDS)

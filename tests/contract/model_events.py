@@ -23,6 +23,7 @@ STATUSES = {
     "models-route-remove": 204,
     "models-provider-remove": 204,
     "models-price-remove": 204,
+    "models-audit": 200,
 }
 
 

@@ -295,6 +295,10 @@ def test_prices_providers_and_routes_come_and_go_event_by_event(models: dict[str
     assert model_events.body(models, "models-provider-show")["has_key"] is True
     assert "sk-ant" not in json.dumps(models)
     assert model_events.body(models, "models-price-import")["created"] == 2  # calls, and batches
+    told = [one["what"] for one in model_events.body(models, "models-audit")["items"]]
+    assert sorted(told) == [
+        f"{one}.{done}" for one in ("provider", "route") for done in ("added", "changed", "removed")
+    ]
 
 
 def test_usage_is_told_summed_up_and_held_event_by_event(usage: dict[str, Any]) -> None:
@@ -309,6 +313,8 @@ def test_usage_is_told_summed_up_and_held_event_by_event(usage: dict[str, Any]) 
     assert usage["usage-records-csv"]["body"].count("\n") == 10
     (status,) = [one for one in usage_events.body(usage, "usage-cap-status")["items"] if one["measure"] == "requests"]
     assert (status["usage"], status["percentage"]) == (9, "0.9")
+    told = [one["what"] for one in usage_events.body(usage, "usage-audit")["items"]]
+    assert {"cap.set", "cap.changed", "cap.removed"} <= set(told)
 
 
 def test_events_that_ask_for_more_than_this_account_has_are_answered(answers: dict[str, Any]) -> None:

@@ -105,13 +105,16 @@ MAY = {
     "PUT /models/routes/{model}": ADMINS,
     "DELETE /models/routes/{model}": ADMINS,
     "POST /models/prices/import": ADMINS,
+    "GET /models/audit": ADMINS,
     "GET /usage/records": EVERYBODY,
     "GET /usage/summaries": EVERYBODY,
     "GET /usage/caps": EVERYBODY,
     "POST /usage/caps": ADMINS,
     "GET /usage/caps/status": EVERYBODY,
+    "GET /usage/caps/{cap_id}": ADMINS,
     "PUT /usage/caps/{cap_id}": ADMINS,
     "DELETE /usage/caps/{cap_id}": ADMINS,
+    "GET /usage/audit": ADMINS,
 }
 VALUES = {"user_id": "nothing2nothing3", "key_id": "0" * 64}
 BODIES = {"POST /packages/public-keys": {"label": "a key", "public_key": "none"}}

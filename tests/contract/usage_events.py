@@ -23,11 +23,13 @@ STATUSES = {
     "usage-cap-create": 201,
     "usage-cap-list": 200,
     "usage-cap-status": 200,
+    "usage-cap-show": 200,
     "usage-cap-change": 200,
     "usage-records": 200,
     "usage-records-csv": 200,
     "usage-summaries": 200,
     "usage-cap-remove": 204,
+    "usage-audit": 200,
 }
 TASKS = ("usage-rollup-upkeep", "usage-rollup-hourly", "usage-rollup-rebuild")
 

@@ -142,7 +142,7 @@ def test_only_who_may_write_models_may_do_anything(api: Api) -> None:
             method, resource, body, scopes="models:invoke usage:read", price_id="a", name="a", model="a"
         )
         assert (status, told["title"]) == (403, "Forbidden"), route
-    assert len(api._module.NEEDS) == 16
+    assert len(api._module.NEEDS) == 17
 
 
 # Prices
@@ -451,3 +451,48 @@ def test_routes_and_providers_are_listed_in_pages(api: Api) -> None:
         _, rest, _ = api("GET", resource, query={"cursor": first["cursor"]})
         assert [one[named] for one in (*first["items"], *rest["items"])] == ["a", "b", "c"]
         assert rest["cursor"] is None
+
+
+# The audit
+
+
+def test_who_changed_providers_and_routes_is_told_and_no_key(api: Api) -> None:
+    # Given a provider and a route that are added, changed and removed
+    api("POST", PROVIDERS, ANTHROPIC)
+    api("POST", ROUTES, TO_SONNET)
+    api("PUT", ROUTE, {"targets": TO_SONNET["targets"], "groups": ["ml"]}, model="claude-*")
+    api("PUT", PROVIDER, {"kind": "anthropic", "key": "another-secret", "timeout_seconds": 9}, name="anthropic")
+    api("DELETE", ROUTE, model="claude-*")
+    api("DELETE", PROVIDER, name="anthropic")
+    api("DELETE", PROVIDER, name="anthropic")
+    # Then each of it is told with who did it, and no key is
+    status, page, _ = api("GET", "/models/audit", scopes="audit:read")
+    assert status == 200
+    told = sorted((one["what"], one["subject"]) for one in page["items"])
+    things = [("provider", "anthropic"), ("route", "claude-*")]
+    assert told == sorted(
+        (f"{thing}.{done}", name) for thing, name in things for done in ("added", "changed", "removed")
+    )
+    changed = {one["what"]: one["detail"] for one in page["items"]}
+    assert changed["route.changed"] == {"groups": '[] -> ["ml"]'}
+    assert set(changed["provider.changed"]) == {"key", "timeout_seconds"}
+    assert {one["who"] for one in page["items"]} == {"dora2dora3dora4d"}
+    assert SECRET not in json.dumps(page)
+    assert "another-secret" not in json.dumps(page)
+    assert api("GET", "/models/audit")[0] == 403
+
+
+def test_who_changed_prices_is_told_in_the_table_of_usage(api: Api) -> None:
+    _, made, _ = api("POST", PRICES, SONNET)
+    api("PUT", PRICE, {"rates": {"input": "4", "output": "15"}}, price_id=made["price_id"])
+    api("DELETE", PRICE, price_id=made["price_id"])
+    api.take("\n".join((",".join(COLUMNS), LINE)))
+    from weir.runtime.dynamodb import plain
+
+    items = [plain(one) for one in api.world.client.scan(TableName="usage")["Items"]]
+    told = {one["what"]: one for one in items if one["pk"].startswith("AUDIT#")}
+    assert set(told) == {"price.added", "price.changed", "price.removed", "prices.imported"}
+    assert told["price.changed"]["detail"]["input"] == "3.00 -> 4.00"
+    assert told["price.added"]["detail"]["model"] == "claude-sonnet-4-5"
+    assert told["prices.imported"]["detail"] == {"created": "1", "changed": "0", "unchanged": "0"}
+    assert {one["who_name"] for one in told.values()} == {"dora"}

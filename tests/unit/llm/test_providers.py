@@ -61,7 +61,7 @@ def test_no_two_providers_have_one_name(here: World) -> None:
 def test_of_two_who_add_one_name_at_once_the_second_leaves_nothing(here: World) -> None:
     # Given somebody who adds it between another's look and write
     def late(operation: str, request: dict[str, Any]) -> None:
-        if operation == "put_item":
+        if operation == "transact_write_items":
             here.client.before = lambda operation, request: None
             providers.add(provider(), "the first", here.deps)
 
@@ -152,7 +152,7 @@ def test_a_key_whose_provider_was_changed_meanwhile_is_not_left_behind(here: Wor
     made = providers.add(provider(), SECRET, here.deps)
 
     def late(operation: str, request: dict[str, Any]) -> None:
-        if operation == "put_item":
+        if operation == "transact_write_items":
             here.client.before = lambda operation, request: None
             providers.change("anthropic", provider(timeout_seconds=9), None, None, here.deps)
 
@@ -166,9 +166,9 @@ def test_a_key_whose_provider_was_changed_meanwhile_is_not_left_behind(here: Wor
 def test_a_key_stays_where_nobody_knows_whether_it_counts(here: World) -> None:
     # Given a table that takes the write, and answers nothing from there on
     def lost(operation: str, request: dict[str, Any]) -> None:
-        if operation == "put_item":
-            here.client._client.put_item(**request)
-        if operation in {"put_item", "get_item"} and here.secrets.called:
+        if operation == "transact_write_items":
+            here.client._client.transact_write_items(**request)
+        if operation in {"transact_write_items", "get_item"} and here.secrets.called:
             raise ClientError({"Error": {"Code": "InternalServerError", "Message": "no"}}, operation)
 
     here.client.before = lost
@@ -182,8 +182,8 @@ def test_a_key_stays_where_nobody_knows_whether_it_counts(here: World) -> None:
 def test_a_key_whose_provider_was_stored_after_all_stays(here: World) -> None:
     # Given a table that takes the write, whose answer is lost
     def lost(operation: str, request: dict[str, Any]) -> None:
-        if operation == "put_item":
-            here.client._client.put_item(**request)
+        if operation == "transact_write_items":
+            here.client._client.transact_write_items(**request)
             raise ClientError({"Error": {"Code": "InternalServerError", "Message": "no"}}, operation)
 
     here.client.before = lost

@@ -73,9 +73,9 @@ def test_a_route_is_changed_as_it_was_read_or_not_at_all(here: World) -> None:
 
 def test_of_two_who_change_a_route_at_once_one_is_told(here: World) -> None:
     read = routes.add(route(), here.store)
-    here.store.change_route(replace(read, max_output=1))
+    here.store.change_route(read, replace(read, max_output=1))
     with pytest.raises(Changed):
-        here.store.change_route(replace(read, max_output=2))
+        here.store.change_route(read, replace(read, max_output=2))
     with pytest.raises(Changed):
         here.store.remove_route(read)
     assert here.store.route("claude").max_output == 1

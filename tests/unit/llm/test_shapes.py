@@ -8,13 +8,17 @@ from typing import Any
 
 import pytest
 
+from tests.unit.identity.accounts import Time, person
 from tests.unit.llm.catalogue import SECRET, World, provider, route, world
 from weir.llm import providers, routes
 from weir.llm.shapes import SHAPES
 from weir.llm.store import Store
+from weir.runtime.audit import Asker, Audit
 from weir.runtime.dynamodb import Table
+from weir.runtime.http import Origin
 from weir.runtime.migrations import ShapeUnknown
 
+DORA = Asker(person("dora", "admin"), Origin("203.0.113.7", "curl/8.7.1", "c6af9ac6"))
 STORED = Path(__file__).parents[1] / "stored" / f"llm.{SHAPES.schema}.json"
 
 
@@ -43,7 +47,7 @@ def test_what_is_written_is_what_is_told_of(here: World) -> None:
     # Given providers and routes with all that they can have, and with as little / Then that is what is told of
     providers.add(provider("local", private_networks=("10.0.0.0/8",)), SECRET, here.deps)
     providers.add(provider(), None, here.deps)
-    routes.add(route(groups=("ml",), max_output=9), here.store)
+    routes.add(route(groups=("ml",), max_output=9), here.store, DORA)
     routes.change("claude", route(), None, here.store)
     routes.add(route("other", groups=("ml",), max_output=9), here.store)
     assert fields(here.items()) == fields(kept().values())
@@ -51,9 +55,15 @@ def test_what_is_written_is_what_is_told_of(here: World) -> None:
     assert {item["schema"] for item in here.items()} == {SHAPES.schema}
 
 
+def page_of_audit(store: Store) -> Any:
+    found = Audit(store.audit.table, SHAPES, Time().clock).page(9, None)[0]
+    return found[0], found, found
+
+
 READ: dict[str, Callable[[Store], Any]] = {
     "provider": lambda store: (store.provider("local"), store.providers(), store.providers_page(9, None)[0]),
     "route": lambda store: (store.route("claude-*"), store.routes(), store.routes_page(9, None)[0]),
+    "audit": page_of_audit,
 }
 """Each kind's reader."""
 

@@ -94,6 +94,25 @@ class FakeDynamoDB:
         self.units += _units(gone or {})
         return {"Attributes": gone} if gone else {}
 
+    def _transact_write_items(self, request: Wired) -> Wired:
+        writes = [next(iter(one.items())) for one in request["TransactItems"]]
+        keys = [_key(one.get("Item") or one["Key"]) for _, one in writes]
+        assert len(set(keys)) == len(keys) <= 100
+        held = [
+            _Expressions(one).condition()(self.items.get(key, {})) for key, (_, one) in zip(keys, writes, strict=True)
+        ]
+        if not all(held):
+            reasons = [{"Code": "None" if one else "ConditionalCheckFailed"} for one in held]
+            response: Any = {"Error": {"Code": "TransactionCanceledException"}, "CancellationReasons": reasons}
+            raise ClientError(response, "a transaction")
+        for key, (kind, one) in zip(keys, writes, strict=True):
+            if kind == "Put":
+                self._store(key, dict(one["Item"]))
+            else:
+                assert kind == "Delete", kind
+                self._drop(key)
+        return {}
+
     def _batch_write_item(self, request: Wired) -> Wired:
         ((_, writes),) = request["RequestItems"].items()
         assert 0 < len(writes) <= 25

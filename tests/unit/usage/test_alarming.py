@@ -11,6 +11,7 @@ from weir.runtime.errors import Unavailable
 from weir.runtime.sns import Topic
 from weir.usage import upkeep
 from weir.usage.alarming import Alarming
+from weir.usage.caps import CapExceeded
 from weir.usage.counters import Place
 from weir.usage.models import Caller, Subject
 
@@ -63,6 +64,77 @@ def test_who_is_over_both_at_once_is_told_of_once() -> None:
     use(world, 2)
     assert look(world, heard) == [100]
     assert look(world, heard) == []
+
+
+def refuse(world: World, number: int = 1, **fields: Any) -> None:
+    for _ in range(number):
+        with pytest.raises(CapExceeded):
+            world.admit(**fields)
+
+
+def test_a_cap_that_refuses_below_its_limit_is_told_of_as_used_up_once() -> None:
+    # Given a cap of 1,000 tokens, 900 of them used, and calls that can use 150
+    world, heard = World(cap(1000, "tokens"), cap(500, subject=EVERYBODY, shards=2)), Heard()
+    use(world, 6)
+    assert look(world, heard) == [80]
+    # When some are refused
+    before = world.client.writes().count("put_item")
+    refuse(world, 5)
+    # Then the process wrote that down once, and one alarm tells of it, with what is used
+    assert world.client.writes().count("put_item") == before + 1
+    assert look(world, heard) == [100]
+    assert look(world, heard) == []
+    subject, message, attributes = heard.told[1]
+    assert subject == "Weir: all of the day's tokens used up by user ann"
+    assert (
+        "900 tokens of 1,000 tokens are used in the day 20261121 (UTC) by user ann, and a call was refused" in message
+    )
+    assert attributes["percent"] == "100"
+    # And in the next window it begins again
+    world.time.pass_by(86_400)
+    assert look(world, heard) == []
+
+
+def test_a_call_that_no_empty_cap_lets_through_uses_up_nothing() -> None:
+    world, heard = World(cap(100, "tokens"), cap(0, window="hour")), Heard()
+    refuse(world)
+    assert look(world, heard) == []
+
+
+def test_a_clamped_cap_is_used_up_when_it_has_no_token_left() -> None:
+    world, heard = World(cap(220, "tokens", mode="clamp")), Heard()
+    world.settle(world.admit(), 100, 20)  # 100 are left: those of the input alone
+    refuse(world)
+    assert look(world, heard) == [100]
+    # And another cap, which stands in the way of more output and of no call, is not
+    world, heard = World(cap(220, "tokens", mode="clamp"), cap(1)), Heard()
+    world.settle(world.admit(), 50, 20)
+    refuse(world)
+    told = [attributes["measure"] for _, _, attributes in heard.told] if look(world, heard) else []
+    assert told == ["requests"]
+
+
+def test_a_refusal_is_one_whether_or_not_it_could_be_written_down() -> None:
+    world, heard = World(cap(1000, "tokens")), Heard()
+    use(world, 6)
+
+    def away(operation: str, request: dict[str, Any]) -> None:
+        if operation == "put_item":
+            raise connection_failure()
+
+    world.client.before = away
+    refuse(world)
+    world.client.before = lambda operation, request: None
+    assert look(world, heard) == [80]
+    # And the next one is
+    refuse(world)
+    assert look(world, heard) == [100]
+
+
+def connection_failure() -> Exception:
+    from botocore.exceptions import ConnectTimeoutError
+
+    return ConnectTimeoutError(endpoint_url="https://dynamodb")
 
 
 def test_what_is_set_aside_is_not_used_yet() -> None:

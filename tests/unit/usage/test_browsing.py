@@ -11,7 +11,7 @@ from tests.unit.usage.history import CALLERS, Past, record
 from tests.unit.usage.metered import NOON, at
 from weir.usage import browsing
 from weir.usage.browsing import Wanted, as_csv, page
-from weir.usage.models import Record
+from weir.usage.models import Caller, Record
 
 ALL = Wanted(NOON - timedelta(days=41), NOON)
 
@@ -67,6 +67,27 @@ def test_what_is_looked_through_for_a_page_is_bounded_and_nothing_is_left_out(mo
     expected = [one.record_id for one in past.plain if one.caller.user == "ann" and one.model == "gpt"]
     told = pages(past, Wanted(ALL.since, NOON, "ann", model="gpt"), 50)
     assert sorted(one.record_id for one in told) == sorted(expected)
+
+
+@pytest.mark.parametrize(
+    "text", ["=1", "+1", "-1", "@x", "\t=1", "\r=1", "\n=1", "\uff1d1", "\uff0b1", "\uff0d1", "\uff20x"]
+)
+def test_no_text_of_a_callers_is_a_formula_in_csv(text: str) -> None:
+    (row,) = csv.DictReader(io.StringIO(as_csv([record(1, NOON, model=text)]), newline=""))
+    assert row["model"] == f"'{text}"
+
+
+def test_a_page_is_no_longer_than_a_function_may_answer() -> None:
+    # Given calls of somebody in many groups, whose models have long names
+    past, caller = Past(0), Caller("ann", "Ann", "k1", tuple(f"{one:064}" for one in range(40)))
+    for number in range(2_000):
+        past.write(record(number, NOON - timedelta(seconds=number + 1), caller, model="m" * 256, target="t" * 256))
+    # Then no page of CSV comes near to 6 MB, and none is left out
+    some, after = page(past.table, ALL, 5_000)
+    assert len(as_csv(some)) < 5_000_000
+    rest, end = page(past.table, ALL, 5_000, after)
+    assert end is None
+    assert len({one.record_id for one in (*some, *rest)}) == len(some) + len(rest) == 2_000
 
 
 def test_csv_holds_every_field_and_no_formula() -> None:

@@ -1,5 +1,6 @@
 """Caps as they are set: defaults, one of a kind, changed by who has seen them, and what of them holds for a call."""
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 from tests.unit.usage.metered import EVERYBODY, NOON, World, cap
 from weir.runtime.etags import etag
 from weir.runtime.settings import SettingsError
-from weir.usage.caps import Default, defaults_of, limit_of, status
+from weir.usage.caps import CapExceeded, Default, defaults_of, limit_of, status
 from weir.usage.errors import CapChanged, CapExists, CapNotFound, ShardsDiffer
 from weir.usage.models import Subject
 from weir.usage.table import cap_id, key_of_cap
@@ -97,7 +98,7 @@ def test_of_two_who_change_a_cap_at_once_one_is_told(change: str) -> None:
 
     def overtakes(operation: str, request: dict[str, Any]) -> None:
         world.client.before = lambda operation, request: None
-        if operation in {"put_item", "delete_item"}:
+        if operation == "transact_write_items":
             world.time.pass_by(1)
             world.store.change(made.cap_id, replace(made, limit=7), None)
         else:
@@ -128,6 +129,33 @@ def test_all_caps_are_listed_page_by_page() -> None:
 def test_the_parts_of_the_shards_are_the_limit() -> None:
     for limit in (0, 1, 7, 1000):
         assert sum(limit_of(cap(limit, shards=8), shard) for shard in range(8)) == limit
+
+
+def test_caps_that_were_split_otherwise_at_the_same_time_hold_all_the_same() -> None:
+    # Given two caps of everyone, set at once by two admins who did not see the other's: one is split, one is not
+    world, other = World(), cap(5, "requests", "hour", EVERYBODY)
+
+    def faster(operation: str, request: dict[str, Any]) -> None:
+        if operation == "transact_write_items":
+            world.client.before = lambda operation, request: None
+            world.store.add(other)
+
+    world.client.before = faster
+    world.store.add(cap(100, subject=EVERYBODY, shards=4))
+    # When everybody calls / Then no more calls are made than the narrower cap lets through
+    admitted = 0
+    for _ in range(40):
+        with suppress(CapExceeded):
+            world.admit()
+            admitted += 1
+    assert admitted == 5
+
+
+def test_a_percentage_is_no_more_than_what_is_used() -> None:
+    world = World(cap(3000, "tokens"))
+    world.settle(world.admit(), 2999, 0)
+    told = status(world.store.of_subject(ANN)[0], [world.count(ANN)], NOON)
+    assert (told["percentage"], told["exceeded"]) == ("99.9", False)
 
 
 def test_a_status_tells_what_is_used_and_set_aside_over_all_shards() -> None:

@@ -486,3 +486,16 @@ def test_calls_are_spread_over_the_shards() -> None:
     for _ in range(200):
         world.admit()
     assert all(world.count(EVERYBODY, one).used("d20261121", "requests") > 20 for one in range(4))
+
+
+def test_who_is_refused_as_a_window_ends_is_told_when_that_window_ends() -> None:
+    # Given a cap that is used up, a call a moment before midnight, and a store that answers after it
+    world = World(cap(1))
+    world.time.pass_by(12 * 3600 - 0.5)
+    world.settle(world.admit())
+    world.client.before = lambda operation, request: world.time.pass_by(1)
+    with pytest.raises(CapExceeded) as refused:
+        world.admit()
+    # Then it may come again at once: not a day later
+    assert refused.value.members["resets_at"] == "2026-11-22T00:00:00.000Z"
+    assert refused.value.retry_after == 1

@@ -87,14 +87,14 @@ def test_a_price_is_changed_as_it_was_read_or_not_at_all(store: PriceStore) -> N
 def test_of_two_who_change_a_price_at_once_one_is_told(client: Recorded, store: PriceStore) -> None:
     # Given somebody who changes it between another's read and write
     made = store.add(price())
-    real = client.put_item
+    real = client.transact_write_items
 
     def late(**request: Any) -> Any:
-        del client.put_item
+        del client.transact_write_items
         store.change(made.price_id, price(rates=rates(5)), None)
         return real(**request)
 
-    client.put_item = late  # type: ignore[method-assign]
+    client.transact_write_items = late  # type: ignore[method-assign]
     # When the other writes / Then it is refused, though it sent no If-Match
     with pytest.raises(PriceChanged):
         store.change(made.price_id, price(rates=rates(4)), None)
@@ -106,7 +106,7 @@ def test_a_price_that_was_changed_meanwhile_is_not_removed(client: Recorded, sto
     made = store.add(price())
 
     def late(operation: str, request: dict[str, Any]) -> None:
-        if operation == "delete_item":
+        if operation == "transact_write_items":
             client.before = lambda operation, request: None
             store.change(made.price_id, price(rates=rates(5)), None)
 
@@ -260,11 +260,11 @@ def test_an_import_that_was_overtaken_does_not_come_to_count(
     # Given an import that stands still before its end for longer than its lease, while another is done
     real = price_import._end
 
-    def late(import_id: str, slow: PriceStore) -> None:
+    def late(done: Imported, slow: PriceStore, who: Any) -> None:
         monkeypatch.setattr(price_import, "_end", real)
         time.pass_by(LEASE_SECONDS + 1)
         take(many(3, dollars=7), another(client, time))
-        real(import_id, slow)
+        real(done, slow, who)
 
     monkeypatch.setattr(price_import, "_end", late)
     # When it goes on / Then it is told that nothing was taken, and what counts is the other one

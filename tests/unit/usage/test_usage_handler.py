@@ -22,7 +22,7 @@ from weir.usage.table import cap_id
 ROOT = Path(__file__).parents[3]
 SAMPLE = json.loads((ROOT / "events" / "users-show.json").read_text())
 CAPS, ONE, STATUS = "/usage/caps", "/usage/caps/{cap_id}", "/usage/caps/status"
-RECORDS, SUMMARIES = "/usage/records", "/usage/summaries"
+RECORDS, SUMMARIES, AUDIT = "/usage/records", "/usage/summaries", "/usage/audit"
 NEW = {"subject": {"kind": "user", "id": "ann"}, "window": "day", "measure": "cost", "limit": "25.00"}
 ANNS = cap_id(Subject("user", "ann"), "day", "cost")
 DORAS = cap_id(Subject("user", "dora"), "day", "cost")
@@ -168,6 +168,16 @@ def test_records_are_filtered(api: Api) -> None:
     assert all("2026-11-19T22:00" <= one["admitted_at"] < "2026-11-21" for one in told)
 
 
+def test_no_day_is_looked_through_of_which_there_can_be_no_record(api: Api) -> None:
+    for query in ({"from": "2000-01-01T00:00:00Z"}, {"to": "2900-01-01T00:00:00Z", "from": "2026-11-01T00:00:00Z"}):
+        api.past.client.called.clear()
+        told = api.pages(RECORDS, who="dora", query={**query, "user": "all"})
+        assert len(told) == len(api.past.plain)
+        assert len(api.past.client.called) < 500
+    assert api.pages(RECORDS, query={"from": "2900-01-01T00:00:00Z", "to": "2901-01-01T00:00:00Z"}) == []
+    assert api.pages(RECORDS, query={"from": "2001-01-01T00:00:00Z", "to": "2002-01-01T00:00:00Z"}) == []
+
+
 def test_records_as_csv_tell_where_the_next_page_is(api: Api) -> None:
     status, text, headers = api("GET", RECORDS, query={"limit": "3"}, headers={"Accept": "text/csv"})
     assert (status, headers["Content-Type"]) == (200, "text/csv")
@@ -188,6 +198,8 @@ def test_records_as_csv_tell_where_the_next_page_is(api: Api) -> None:
         {"from": "2026-11-21T00:00:00"},
         {"status": "99"},
         {"user": "a b"},
+        {"to": "0001-01-05T00:00:00Z"},
+        {"from": "9999-12-31T00:00:00Z", "to": "9999-12-31T23:00:00Z"},
     ],
 )
 def test_what_can_not_be_asked_of_records_is_told(api: Api, query: dict[str, str]) -> None:
@@ -228,7 +240,15 @@ def test_the_running_period_is_told_as_one_that_is_not_complete(api: Api) -> Non
 
 
 @pytest.mark.parametrize(
-    "query", [{"period": "year"}, {"by": "cost"}, {"by": "model,"}, {"period": "hour", "from": "2026-01-01T00:00:00Z"}]
+    "query",
+    [
+        {"period": "year"},
+        {"by": "cost"},
+        {"by": "model,"},
+        {"period": "hour", "from": "2026-01-01T00:00:00Z"},
+        {"to": "0001-01-05T00:00:00Z"},
+        {"from": "9999-12-31T00:00:00Z", "to": "9999-12-31T23:00:00Z"},
+    ],
 )
 def test_what_can_not_be_summed_up_is_told(api: Api, query: dict[str, str]) -> None:
     assert api("GET", SUMMARIES, query=query)[0] == 422
@@ -324,6 +344,28 @@ def test_an_admin_does_not_raise_their_own_cap_and_another_may(api: Api) -> None
     assert api("PUT", ONE, {"limit": "99"}, who="dora", key="k8", cap_id=known_as)[0] == 200
 
 
+@pytest.mark.parametrize("if_match", ["*", '"{first}", "{second}"'])
+def test_a_cap_of_their_own_is_compared_with_what_it_is_when_it_is_changed(api: Api, if_match: str) -> None:
+    # Given Dora's cap of $10, which she may set to what it is
+    own = {**NEW, "subject": {"kind": "user", "id": "dora"}, "limit": "10"}
+    first = int(api("POST", CAPS, own, who="eve")[2]["ETag"].strip('"'))
+    # When Eve tightens it just after Dora's limit was held against it
+    changes = [{"limit": "5"}]
+
+    def eve_is_faster(operation: str, request: Json) -> None:
+        reads = api.past.client.called[-2:] == ["get_item", "get_item"]
+        if reads and changes and operation == "get_item":
+            assert api("PUT", ONE, changes.pop(), who="eve", cap_id=DORAS)[0] == 200
+
+    api.past.client.called.clear()
+    api.past.client.before = eve_is_faster
+    told = {"If-Match": if_match.format(first=first, second=first + 1)}
+    status, _, _ = api("PUT", ONE, {"limit": "10"}, who="dora", headers=told, cap_id=DORAS)
+    # Then Eve's holds
+    assert not changes
+    assert (status, api.pages(CAPS, who="eve")[0]["limit"]) == (412, "5.00")
+
+
 def test_people_see_the_caps_that_hold_for_them(api: Api) -> None:
     for subject in ({"kind": "group", "id": "red"}, {"kind": "group", "id": "blue"}, {"kind": "everyone"}):
         assert api("POST", CAPS, {**NEW, "subject": subject}, who="dora")[0] == 201
@@ -358,6 +400,21 @@ def test_a_status_of_others_is_for_admins(api: Api) -> None:
     assert api("GET", STATUS, query={"kind": "group", "id": "red"}, who="dora")[1] == {"items": []}
 
 
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ({"kind": "user"}, "id"),
+        ({"kind": "user", "id": "everyone"}, "id"),
+        ({"kind": "group", "id": "everyone"}, "id"),
+        ({"kind": "everyone", "id": "ann"}, "id"),
+        ({"id": "ann"}, "kind"),
+    ],
+)
+def test_a_status_of_what_is_no_subject_is_refused_by_field(api: Api, query: dict[str, str], field: str) -> None:
+    status, problem, _ = api("GET", STATUS, query=query, who="dora")
+    assert (status, [one["field"] for one in problem["errors"]]) == (422, [field])
+
+
 def test_a_split_cap_is_told_as_one(api: Api) -> None:
     cap = {"subject": {"kind": "everyone"}, "window": "hour", "measure": "requests", "limit": 100, "shards": 4}
     assert api("POST", CAPS, cap, who="dora")[0] == 201
@@ -366,3 +423,45 @@ def test_a_split_cap_is_told_as_one(api: Api) -> None:
         api.past.settle(api.past.admit(Caller("bob", "bob")))
     told = {one["subject"]["kind"]: one for one in api("GET", STATUS, who="cleo")[1]["items"]}
     assert (told["everyone"]["usage"], told["everyone"]["limit"]) == (5, 100)
+
+
+def test_a_cap_is_read_with_the_tag_that_a_change_may_name(api: Api) -> None:
+    _, made, headers = api("POST", CAPS, NEW, who="dora")
+    status, read, tagged = api("GET", ONE, who="eve", cap_id=ANNS)
+    assert (status, read, tagged["ETag"]) == (200, made, headers["ETag"])
+    assert api("GET", ONE, who="ann", cap_id=ANNS)[0] == 403
+    assert api("GET", ONE, who="dora", cap_id="a")[0] == 404
+    _, _, after = api("PUT", ONE, {"limit": "30"}, who="dora", headers={"If-Match": headers["ETag"]}, cap_id=ANNS)
+    assert api("GET", ONE, who="dora", cap_id=ANNS)[2]["ETag"] == after["ETag"] != headers["ETag"]
+
+
+# The audit
+
+
+def test_who_changed_a_cap_is_told_with_what_it_was_and_is(api: Api) -> None:
+    # Given a cap that is set, changed by another admin, and removed
+    api("POST", CAPS, NEW, who="dora")
+    api.past.time.pass_by(1)
+    api("PUT", ONE, {"limit": "30", "mode": "clamp"}, who="eve", cap_id=ANNS)
+    api.past.time.pass_by(1)
+    api("DELETE", ONE, who="dora", cap_id=ANNS)
+    # Then each of it is told, the newest first, page by page
+    found = api.pages(AUDIT, who="dora", query={"limit": "1"})
+    assert [(one["what"], one["who"], one["subject"]) for one in found] == [
+        ("cap.removed", "dora", ANNS),
+        ("cap.changed", "eve", ANNS),
+        ("cap.set", "dora", ANNS),
+    ]
+    assert found[1]["detail"] == {"limit": "25.00 -> 30.00", "mode": "strict -> clamp"}
+    assert found[2]["detail"] | {"subject": "user ann", "window": "day", "limit": "25.00"} == found[2]["detail"]
+    assert found[2]["at"] == "2026-11-21T12:00:00Z"
+    assert found[2]["source_ip"]
+    assert api("GET", AUDIT, who="ann")[0] == 403
+
+
+def test_what_was_refused_is_not_told_as_a_change(api: Api) -> None:
+    api("POST", CAPS, NEW, who="dora")
+    for method, resource, body in (("POST", CAPS, NEW), ("PUT", ONE, {"limit": "9"}), ("DELETE", ONE, None)):
+        told = {"cap_id": ANNS} if resource == ONE else {}
+        assert api(method, resource, body, who="dora", headers={"If-Match": '"1"'}, **told)[0] in {409, 412}
+    assert [one["what"] for one in api.pages(AUDIT, who="dora")] == ["cap.set"]

@@ -11,11 +11,14 @@ from typing import Any
 
 import pytest
 
+from tests.unit.identity.accounts import person
 from tests.unit.usage.history import Past
 from tests.unit.usage.metered import EVERYBODY, NOON, Time, cap
 from weir.llm.models import Tokens
+from weir.runtime.audit import Asker
 from weir.runtime.clock import Clock
 from weir.runtime.dynamodb import Item
+from weir.runtime.http import Origin
 from weir.runtime.migrations import ShapeUnknown
 from weir.usage.alarming import Alarming
 from weir.usage.counters import Place
@@ -24,6 +27,7 @@ from weir.usage.models import Attempt, Caller, Subject
 from weir.usage.shapes import SHAPES
 
 STORED = Path(__file__).parents[1] / "stored" / f"usage.{SHAPES.schema}.json"
+DORA = Asker(person("dora", "admin"), Origin("203.0.113.7", "curl/8.7.1", "c6af9ac6"))
 ANN = Caller("ann", "Ann", "k1", ("red",))
 OF_PRICES = {"price", "price-import", "price-lock"}
 """Those are in ``test_price_shapes.py``."""
@@ -56,7 +60,8 @@ def fields(items: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, set[str]]]
 def lived() -> Past:
     """Calls settled, cut, unpriced, lost and under way, on caps with and without a grace; summed up, and told of."""
     past = Past(0)
-    past.store.add(cap(2, enforced_from=NOON - timedelta(days=1), created_by="dora"))
+    past.store.add(cap(2, enforced_from=NOON - timedelta(days=1), created_by="dora"), DORA)
+    past.recorder.refused(cap(2), past.clock.now())
     past.store.add(cap(10**9, "tokens", subject=EVERYBODY))
     tried = Attempt("openai", "gpt", 500, "overloaded", 3)
     cut = Outcome(499, Tokens(1, 2, 3, 4, 5, estimated=True), None, (tried,), 7, 3, cut=True, error="gone")
@@ -120,8 +125,9 @@ READ: dict[str, Callable[[Past], Any]] = {
     "period": day_of,
     "row": day_of,
     "rolled": rolled,
+    "audit": lambda past: past.store.audit.page(9, None)[0],
 }
-"""Each kind's reader; of active users and alarms the keys alone are read."""
+"""Each kind's reader; of active users, refusals and alarms the keys alone are read."""
 
 
 @pytest.mark.parametrize("kind", READ)

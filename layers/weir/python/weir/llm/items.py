@@ -7,6 +7,7 @@ from typing import Any
 from weir.llm.models import Provider, Route, Target
 from weir.llm.shapes import SHAPES
 from weir.llm.table import SCHEMA, provider_key, route_key
+from weir.runtime.audit import Told, texts
 from weir.runtime.dynamodb import Item
 
 
@@ -49,3 +50,16 @@ def route_of(item: Mapping[str, Any]) -> Route:
         enabled=item["enabled"],
         revision=item["revision"],
     )
+
+
+def provider_texts(provider: Provider) -> Told:
+    """A provider as the audit tells it; of its key the name of the secret, by which one is told from another."""
+    names = ("kind", "address", "region", "private_networks", "timeout_seconds", "enabled")
+    return texts({name: getattr(provider, name) for name in names} | {"key": provider.secret_arn.rpartition("/")[2]})
+
+
+def route_texts(route: Route) -> Told:
+    """A route as the audit tells it."""
+    names = ("groups", "roles", "keys", "max_output", "enabled")
+    targets = [f"{one.provider} {one.model}" for one in route.targets]
+    return texts({"targets": targets} | {name: getattr(route, name) for name in names})

@@ -13,6 +13,7 @@ from weir.llm.models import Provider
 from weir.llm.network import allowed, check_address
 from weir.llm.secrets import Vault
 from weir.llm.store import Store, changed, name_taken
+from weir.runtime.audit import Asker
 from weir.runtime.errors import FieldError, Invalid, WeirError
 from weir.runtime.etags import first_revision, matches
 
@@ -25,7 +26,7 @@ class Deps:
     vault: Vault
 
 
-def add(asked: Provider, key: str | None, deps: Deps) -> Provider:
+def add(asked: Provider, key: str | None, deps: Deps, who: Asker | None = None) -> Provider:
     """Add a provider, with its key where it needs one.
 
     Raises
@@ -41,14 +42,16 @@ def add(asked: Provider, key: str | None, deps: Deps) -> Provider:
     if key:
         made = replace(made, secret_arn=deps.vault.put(made.name, key))
     try:
-        deps.store.add_provider(made)
+        deps.store.add_provider(made, who)
     except WeirError:
         _drop_unless_used(made, deps)
         raise
     return made
 
 
-def change(name: str, asked: Provider, key: str | None, if_match: str | None, deps: Deps) -> Provider:
+def change(
+    name: str, asked: Provider, key: str | None, if_match: str | None, deps: Deps, who: Asker | None = None
+) -> Provider:
     """Change all of a provider but its name. Without a ``key`` the stored one stays; an empty one takes it away.
 
     Raises
@@ -68,7 +71,7 @@ def change(name: str, asked: Provider, key: str | None, if_match: str | None, de
     if key is not None:
         after = replace(after, secret_arn=deps.vault.put(name, key) if key else "")
     try:
-        stored = deps.store.change_provider(after)
+        stored = deps.store.change_provider(before, after, who)
     except WeirError:
         if after.secret_arn != before.secret_arn:
             _drop_unless_used(after, deps)
@@ -78,7 +81,7 @@ def change(name: str, asked: Provider, key: str | None, if_match: str | None, de
     return stored
 
 
-def remove(name: str, if_match: str | None, deps: Deps) -> None:
+def remove(name: str, if_match: str | None, deps: Deps, who: Asker | None = None) -> None:
     """Remove a provider that no route leads to, and its key with it.
 
     A route that is written at this very moment may be left without it, and is then passed over like any whose
@@ -96,7 +99,7 @@ def remove(name: str, if_match: str | None, deps: Deps) -> None:
     leading = [route.model for route in deps.store.routes() if any(one.provider == name for one in route.targets)]
     if leading:
         raise InUse(f"{len(leading)} routes lead to the provider {name!r}; change those first.", routes=leading[:10])
-    deps.store.remove_provider(before)
+    deps.store.remove_provider(before, who)
     _drop(before.secret_arn, deps.vault)
 
 

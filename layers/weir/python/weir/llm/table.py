@@ -4,6 +4,7 @@
 |---|---|---|---|
 | provider | PROVIDERS | name | name; all, by name |
 | route | ROUTES | model | model; all, by model |
+| audit | AUDIT#yyyy-mm | time#id | who changed them, by time (``runtime.audit``) |
 
 There are few of both, and the gateway reads all of them at once. Every item carries ``schema``.
 """

@@ -1,7 +1,10 @@
 """Telling, once a window, that a cap is used up by 80 % and by 100 %.
 
-Counted is what was used, not what is set aside. A mark is written first, on condition that there is none: of two that
-look at the same time one tells. Where telling fails, the mark is taken back for the next time.
+Counted is what was used, not what is set aside. A cap that has refused a call is used up, too, be it below its limit: a
+call is refused for what it can use, and so a strict cap may never be full.
+
+A mark is written first, on condition that there is none: of two that look at the same time one tells. Where telling
+fails, the mark is taken back for the next time.
 """
 
 from collections.abc import Iterable, Mapping
@@ -16,7 +19,7 @@ from weir.runtime.observability import logger
 from weir.usage.caps import told
 from weir.usage.counters import Counters, Place
 from weir.usage.models import Cap
-from weir.usage.table import SCHEMA, alarm_key
+from weir.usage.table import SCHEMA, alarm_key, day_of, refusal, refused_on
 from weir.usage.windows import end, name
 
 PERCENTS = (80, 100)
@@ -42,6 +45,7 @@ class Alarm:
     percent: int
     usage: int
     resets_at: datetime
+    refused: bool
 
 
 class Alarming:
@@ -56,6 +60,7 @@ class Alarming:
         places = list(dict.fromkeys(Place(cap.subject, shard) for cap in found for shard in range(cap.shards)))
         counts = dict(zip(places, self._counters.read(places), strict=True))
         now = self._clock.now()
+        refused = self._refused(now)
         raised: list[Alarm] = []
         for cap in found:
             for at in dict.fromkeys((now - LOOKED_BACK, now)):
@@ -64,17 +69,22 @@ class Alarming:
                     continue
                 some = [counts[Place(cap.subject, shard)] for shard in range(cap.shards)]
                 usage = sum(one.used(bucket, cap.measure) - one.reserved(bucket, cap.measure) for one in some)
-                alarm = self._raised(cap, bucket, usage, end(cap.window, at))
+                alarm = self._raised(cap, bucket, usage, end(cap.window, at), refusal(cap, bucket) in refused)
                 raised += [alarm] if alarm is not None else []
         return raised
 
-    def _raised(self, cap: Cap, bucket: str, usage: int, resets_at: datetime) -> Alarm | None:
+    def _refused(self, now: datetime) -> set[str]:
+        """The caps that have refused a call today or yesterday, with the windows in which they did."""
+        days = dict.fromkeys((day_of(now - timedelta(days=1)), day_of(now)))
+        return {str(one["sk"]) for day in days for one in self._table.all("pk = :pk", {"pk": refused_on(day)})}
+
+    def _raised(self, cap: Cap, bucket: str, usage: int, resets_at: datetime, refused: bool) -> Alarm | None:
         """Tell the highest mark that was reached and is not told yet; the lower ones are told by it."""
-        reached = [one for one in PERCENTS if usage > 0 and usage * 100 >= cap.limit * one]
+        reached = [one for one in PERCENTS if refused or (usage > 0 and usage * 100 >= cap.limit * one)]
         new = [one for one in reached if self._marked(cap, bucket, one)]
         if not new:
             return None
-        alarm = Alarm(cap, bucket, max(new), usage, resets_at)
+        alarm = Alarm(cap, bucket, max(new), usage, resets_at, refused and usage < cap.limit)
         try:
             self._topic.publish(*_said(alarm))
         except WeirError as error:
@@ -96,8 +106,13 @@ def _said(alarm: Alarm) -> tuple[str, str, dict[str, str]]:
     cap = alarm.cap
     whose = "everyone" if cap.subject.kind == "everyone" else f"{cap.subject.kind} {cap.subject.id}"
     subject = f"Weir: {alarm.percent} % of the {cap.window}'s {cap.measure} used by {whose}"
+    refused = ""
+    if alarm.refused:
+        subject = f"Weir: all of the {cap.window}'s {cap.measure} used up by {whose}"
+        refused = ", and a call was refused that could have used more than is left"
     message = (
         f"{told(cap.measure, alarm.usage)} of {told(cap.measure, cap.limit)} are used in the {cap.window} "
-        f"{alarm.bucket[1:]} (UTC) by {whose}. The count is reset at {rfc3339(alarm.resets_at)}.\n\nCap: {cap.cap_id}\n"
+        f"{alarm.bucket[1:]} (UTC) by {whose}{refused}. The count is reset at {rfc3339(alarm.resets_at)}."
+        f"\n\nCap: {cap.cap_id}\n"
     )
     return subject[:99], message, {"cap_id": cap.cap_id, "percent": str(alarm.percent), "measure": cap.measure}

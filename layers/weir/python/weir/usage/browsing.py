@@ -23,7 +23,8 @@ MOST_LOOKED_THROUGH = 10_000
 MOST_QUERIES = 200
 """Days of users that one page looks through."""
 
-_PAGE = 500
+MOST_CHARACTERS = 4_000_000
+"""Of a page: a function answers 6 MB at most, and groups may have long names."""
 
 Position = dict[str, str]
 
@@ -48,18 +49,27 @@ def page(
 ) -> tuple[list[Record], Position | None]:
     """Records, and where to go on; None at the end."""
     found: list[Record] = []
-    looked = 0
+    looked = size = 0
+    if wanted.since >= wanted.until:
+        return found, None
     for queries, (day, user, below) in enumerate(_partitions(table, wanted, after)):
         if queries == MOST_QUERIES or looked >= MOST_LOOKED_THROUGH:
             return found, {"day": day, "user": user, "below": below}
         for record in of_user(table, user, day, wanted.since, wanted.until, below):
-            if len(found) == limit or looked >= MOST_LOOKED_THROUGH:
+            if len(found) == limit or looked >= MOST_LOOKED_THROUGH or size >= MOST_CHARACTERS:
                 return found, {"day": day, "user": user, "below": below}
             looked += 1
             below = f"{rfc3339(record.admitted_at)}#{record.record_id}"
             if wanted.has(record):
                 found.append(record)
+                size += _size(record)
     return found, None
+
+
+def _size(record: Record) -> int:
+    """About how many characters a record has as it is told."""
+    texts = (record.model, record.target, record.error, record.request_id, *record.caller.groups)
+    return 400 + sum(map(len, texts)) + 3 * len(texts) + 150 * len(record.attempts)
 
 
 def of_user(table: Table, user: str, day: str, since: datetime, until: datetime, below: str = "") -> Iterator[Record]:
@@ -136,6 +146,10 @@ def _value(record: Record, column: str) -> object:
             return getattr(record, column)
 
 
+_FORMULAS = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
+"""How what spreadsheets work out begins; the last four are the first four at full width."""
+
+
 def _cell(value: object) -> str:
     """A value as spreadsheets take it, to which no text of a caller's is a formula.
 
@@ -144,4 +158,4 @@ def _cell(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     text = "" if value is None else str(value)
-    return f"'{text}" if isinstance(value, str) and text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+    return f"'{text}" if isinstance(value, str) and text.startswith(_FORMULAS) else text

@@ -5,9 +5,11 @@ A cap of somebody's own is that of their user, and of the key that they come wit
 
 from datetime import UTC, datetime
 
+from weir.runtime.audit import Asker
 from weir.runtime.errors import Forbidden
+from weir.runtime.etags import etag, matches
 from weir.runtime.http import Principal, require_admin
-from weir.usage.cap_store import CapStore
+from weir.usage.cap_store import CapStore, changed_since
 from weir.usage.caps import Default, of_user
 from weir.usage.models import Caller, Cap, Mode, Subject
 
@@ -28,7 +30,7 @@ def caller_of(principal: Principal) -> Caller:
     return Caller(principal.sub, principal.username, key, groups, roles)
 
 
-def add(cap: Cap, who: Principal, store: CapStore, defaults: tuple[Default, ...]) -> Cap:
+def add(cap: Cap, asker: Asker, store: CapStore, defaults: tuple[Default, ...]) -> Cap:
     """A new cap.
 
     Raises
@@ -36,14 +38,15 @@ def add(cap: Cap, who: Principal, store: CapStore, defaults: tuple[Default, ...]
     Forbidden, OwnCap
     CapExists, ShardsDiffer
     """
+    who = asker.principal
     require_admin(who, "set caps")
     if _is_own(cap.subject, who):
         holding = of_user(cap.subject.id, (), defaults) if cap.subject.kind == "user" else ()
         _check(next((one for one in holding if (one.window, one.measure) == (cap.window, cap.measure)), None), cap)
-    return store.add(cap)
+    return store.add(cap, asker)
 
 
-def change(cap_id: str, changed: Cap, who: Principal, store: CapStore, if_match: str | None) -> Cap:
+def change(cap_id: str, changed: Cap, asker: Asker, store: CapStore, if_match: str | None) -> Cap:
     """Limit, mode, enforcement and grace of a cap, anew.
 
     Raises
@@ -51,15 +54,18 @@ def change(cap_id: str, changed: Cap, who: Principal, store: CapStore, if_match:
     Forbidden, OwnCap
     CapNotFound, CapChanged
     """
+    who = asker.principal
     require_admin(who, "set caps")
     before = store.get(cap_id)
     if _is_own(before.subject, who):
         _check(before, changed)
-        if_match = if_match or f'"{before.revision}"'  # what was compared is what is changed
-    return store.change(cap_id, changed, if_match)
+        if not matches(if_match, before.revision):
+            raise changed_since()
+        if_match = etag(before.revision)  # what was compared is what is changed, whatever else If-Match names
+    return store.change(cap_id, changed, if_match, asker)
 
 
-def remove(cap_id: str, who: Principal, store: CapStore, if_match: str | None) -> None:
+def remove(cap_id: str, asker: Asker, store: CapStore, if_match: str | None) -> None:
     """Take a cap away.
 
     Raises
@@ -67,10 +73,11 @@ def remove(cap_id: str, who: Principal, store: CapStore, if_match: str | None) -
     Forbidden, OwnCap
     CapNotFound, CapChanged
     """
+    who = asker.principal
     require_admin(who, "set caps")
     if _is_own(store.get(cap_id).subject, who):
         raise _refused()
-    store.remove(cap_id, if_match)
+    store.remove(cap_id, if_match, asker)
 
 
 def _is_own(subject: Subject, who: Principal) -> bool:

@@ -8,14 +8,16 @@ from dataclasses import dataclass, replace
 from threading import Lock
 from typing import Any
 
+from weir.runtime.audit import NOTHING, Asker, Audit, Told, texts
 from weir.runtime.clock import Clock
-from weir.runtime.dynamodb import Item, Table
+from weir.runtime.dynamodb import Item, Table, Write
 from weir.runtime.etags import first_revision, matches
-from weir.usage.caps import Default, of_user, subjects_by_width
+from weir.usage.caps import Default, figure, of_user, subjects_by_width
 from weir.usage.errors import CapChanged, CapExists, CapNotFound, ShardsDiffer
 from weir.usage.items import cap_item, cap_of
 from weir.usage.models import EVERYONE, Caller, Cap, Subject
-from weir.usage.table import CAPS, LISTING, cap_id, caps_of, key_of_cap
+from weir.usage.shapes import SHAPES
+from weir.usage.table import CAPS, LISTING, cap_id, cap_key, caps_of, key_of_cap
 
 MOST_REMEMBERED = 4096
 """Subjects whose caps a process remembers."""
@@ -26,6 +28,7 @@ class CapStore:
 
     def __init__(self, table: Table, clock: Clock) -> None:
         self._table, self._clock = table, clock
+        self.audit = Audit(table, SHAPES, clock)
 
     def of_subject(self, subject: Subject) -> tuple[Cap, ...]:
         """The caps that are set for a subject."""
@@ -55,8 +58,8 @@ class CapStore:
             raise CapNotFound(f"There is no cap {known_as[:64]!r}.")
         return cap_of(item)
 
-    def add(self, cap: Cap) -> Cap:
-        """Store a new cap; answers it with its id and times.
+    def add(self, cap: Cap, who: Asker | None = None) -> Cap:
+        """Store a new cap, and tell the audit who asked; answers it with its id and times.
 
         Raises
         ------
@@ -72,11 +75,12 @@ class CapStore:
         known_as = cap_id(cap.subject, cap.window, cap.measure)
         revision = first_revision(self._clock)
         made = replace(cap, cap_id=known_as, created_at=now, updated_at=now, revision=revision)
-        if not self._table.put_new(cap_item(made)):
+        write = Write(put=cap_item(made), when="attribute_not_exists(pk)")
+        if not self.audit.write(write, "cap.set", who, known_as, NOTHING, _texts(made)):
             raise CapExists(f"There is such a cap already: {known_as}. Change it.", cap_id=known_as)
         return made
 
-    def change(self, known_as: str, changed: Cap, if_match: str | None) -> Cap:
+    def change(self, known_as: str, changed: Cap, if_match: str | None, who: Asker | None = None) -> Cap:
         """Store limit, mode, enforcement and grace of a cap anew. CapNotFound, CapChanged."""
         before = self.get(known_as)
         _check_match(if_match, before)
@@ -89,17 +93,18 @@ class CapStore:
             updated_at=self._clock.now(),
             revision=before.revision + 1,
         )
-        if not self._table.put(cap_item(after), **_as_read(before)).done:
-            raise _changed()
+        write = Write(put=cap_item(after), **_as_read(before))
+        if not self.audit.write(write, "cap.changed", who, known_as, _texts(before), _texts(after)):
+            raise changed_since()
         return after
 
-    def remove(self, known_as: str, if_match: str | None) -> None:
+    def remove(self, known_as: str, if_match: str | None, who: Asker | None = None) -> None:
         """Take a cap away: a user then has the default for it, if there is one. CapNotFound, CapChanged."""
         before = self.get(known_as)
         _check_match(if_match, before)
-        key = key_of_cap(known_as)
-        if key is not None and not self._table.delete(key, **_as_read(before)).done:
-            raise _changed()
+        write = Write(key=cap_key(before.subject, before.window, before.measure), **_as_read(before))
+        if not self.audit.write(write, "cap.removed", who, known_as, _texts(before), NOTHING):
+            raise changed_since()
 
     def _listed(self, since: str, until: str) -> Iterable[Cap]:
         values = {"list": CAPS, "since": since or " ", "until": until}
@@ -108,16 +113,23 @@ class CapStore:
         return (cap_of(one) for one in self._table.all(where, values, index=LISTING, names=names))
 
 
+def _texts(cap: Cap) -> Told:
+    names = ("subject", "window", "measure", "limit", "mode", "enforced", "enforced_from", "shards")
+    subject, limit = f"{cap.subject.kind} {cap.subject.id}", figure(cap.measure, cap.limit)
+    return texts({name: getattr(cap, name) for name in names} | {"subject": subject, "limit": limit})
+
+
 def _check_match(if_match: str | None, cap: Cap) -> None:
     if not matches(if_match, cap.revision):
-        raise _changed()
+        raise changed_since()
 
 
 def _as_read(cap: Cap) -> dict[str, Any]:
     return {"when": "revision = :revision", "values": {"revision": cap.revision}}
 
 
-def _changed() -> CapChanged:
+def changed_since() -> CapChanged:
+    """The refusal of a change to what somebody else has changed."""
     return CapChanged("Somebody else has changed the cap since; read it again.")
 
 

@@ -113,8 +113,11 @@ def is_enforced(cap: Cap, now: datetime) -> bool:
 
 
 def limit_of(cap: Cap, shard: int) -> int:
-    """The part of a cap's limit that a shard holds; the parts of all shards are the limit."""
-    return cap.limit // cap.shards + (shard < cap.limit % cap.shards)
+    """The part of a cap's limit that a shard holds; the parts of all shards are the limit.
+
+    Nothing on a shard beyond the cap's own: another cap of the subject, set at the same moment, may be split further.
+    """
+    return 0 if shard >= cap.shards else cap.limit // cap.shards + (shard < cap.limit % cap.shards)
 
 
 def rooms(caps: Iterable[Cap], amount: Amount, shard: int, now: datetime) -> list[Room]:
@@ -154,7 +157,7 @@ def status(cap: Cap, counts: Sequence[Count], now: datetime) -> dict[str, Any]:
     return {
         "usage": usage,
         "reserved": sum(one.reserved(bucket, cap.measure) for one in counts),
-        "percentage": None if cap.limit == 0 else f"{usage * 100 / cap.limit:.1f}",
+        "percentage": None if cap.limit == 0 else f"{usage * 1000 // cap.limit / 10:.1f}",
         "resets_at": end(cap.window, now),
         "exceeded": usage >= cap.limit,
         "enforced_now": is_enforced(cap, now.astimezone(UTC)),

@@ -36,11 +36,10 @@ MOST_PERIODS = 800
 
 
 def _in_utc(moment: datetime) -> datetime:
-    """In UTC and whole milliseconds, as it is read back."""
-    try:
-        moment = moment.astimezone(UTC)
-    except OverflowError as error:
-        raise ValueError("must be within the years 1 to 9999 in UTC") from error
+    """In UTC and whole milliseconds, as it is read back. Its period, and a year beside it, are times, too."""
+    if not 2000 <= moment.year < 9000:
+        raise ValueError("must be within the years 2000 to 8999")
+    moment = moment.astimezone(UTC)
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 
@@ -242,6 +241,18 @@ def limit_in(measure: Measure, limit: int | str) -> int:
     else:
         told = f"must be whole {measure}, and no text"
     raise Invalid(f"The request can't be accepted: limit: {told}", errors=[FieldError("limit", told)])
+
+
+def subject(kind: SubjectKind | None, known_as: str | None) -> Subject:
+    """A subject that is asked for. Invalid where it is none: everyone has no id, and the others have one."""
+    field, told = "", ""
+    if kind is None:
+        field, told = "kind", "must be told with id"
+    elif (kind == EVERYONE) != (known_as in {None, EVERYONE}):
+        field, told = "id", f"must name the {kind}" if kind != EVERYONE else "must be left out for everyone"
+    if kind is None or told:
+        raise Invalid(f"The request can't be accepted: {field}: {told}", errors=[FieldError(field, told)])
+    return Subject(kind, known_as or EVERYONE)
 
 
 def new_cap(asked: NewCap, by: str) -> Cap:

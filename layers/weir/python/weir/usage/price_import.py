@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
+from weir.runtime.audit import NOTHING, Asker, texts
 from weir.runtime.clock import rfc3339
 from weir.runtime.dynamodb import Write, again
 from weir.runtime.errors import WeirError
@@ -45,7 +46,7 @@ class Imported:
     unchanged: int
 
 
-def take(prices: Sequence[Price], store: PriceStore) -> Imported:
+def take(prices: Sequence[Price], store: PriceStore, who: Asker | None = None) -> Imported:
     """Store prices, over those of the same model, region, tier and moment. The same file again changes nothing.
 
     Raises
@@ -57,14 +58,14 @@ def take(prices: Sequence[Price], store: PriceStore) -> Imported:
     import_id = secrets.token_hex(12)
     _begin(import_id, store)
     try:
-        return _taken(import_id, wanted, store)
+        return _taken(import_id, wanted, store, who)
     except BaseException:
         with suppress(WeirError):  # its lease ends by itself
             _release(import_id, store)
         raise
 
 
-def _taken(import_id: str, wanted: dict[str, Price], store: PriceStore) -> Imported:
+def _taken(import_id: str, wanted: dict[str, Price], store: PriceStore, who: Asker | None) -> Imported:
     writes, created = [], 0
     for ids in _batches(wanted, AT_ONCE):
         found = {str(one["price_id"]): one for one in store.table.get_many([price_key(one) for one in ids])}
@@ -83,8 +84,9 @@ def _taken(import_id: str, wanted: dict[str, Price], store: PriceStore) -> Impor
     for some in _batches(writes, AT_ONCE):
         if again(partial(store.table.transact, some), store.clock):
             raise Importing("Somebody has changed one of the prices meanwhile; nothing was taken. Send it again.")
-    _end(import_id, store)
-    return Imported(import_id, created, len(writes) - created, len(wanted) - len(writes))
+    done = Imported(import_id, created, len(writes) - created, len(wanted) - len(writes))
+    _end(done, store, who)
+    return done
 
 
 def _write(price: Price, import_id: str, before: Price | None, stored: int | None) -> Write:
@@ -110,11 +112,14 @@ def _begin(import_id: str, store: PriceStore) -> None:
         raise Importing("Another import is under way; try again shortly.", retry_after=LEASE_SECONDS)
 
 
-def _end(import_id: str, store: PriceStore) -> None:
+def _end(done: Imported, store: PriceStore, who: Asker | None) -> None:
     """The moment from which the import counts: while it still holds the lock, so that no other has written over it."""
+    import_id = done.import_id
     ended = {**price_import_key(import_id), "schema": SCHEMA, "ended_at": rfc3339(store.clock.now())}
     released = Write(key=PRICE_LOCK, when="import_id = :id", values={"id": import_id})
-    if again(lambda: store.table.transact([Write(put=ended), released]), store.clock):
+    counts = texts({"created": done.created, "changed": done.changed, "unchanged": done.unchanged})
+    told = [] if who is None else [store.audit.entry("prices.imported", who, import_id, NOTHING, counts)]
+    if again(lambda: store.table.transact([Write(put=ended), released, *told]), store.clock):
         raise Importing("The import took too long, and another has begun; nothing was taken. Send it again.")
 
 

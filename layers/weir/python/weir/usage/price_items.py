@@ -5,14 +5,17 @@ was, or nothing where there was none. So an import of any size is taken as a who
 """
 
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
+from weir.runtime.audit import Told, texts
 from weir.runtime.clock import parse_rfc3339, rfc3339
 from weir.runtime.dynamodb import Item
 from weir.usage.models import Price, Rates
+from weir.usage.money import usd
 from weir.usage.shapes import SHAPES
 from weir.usage.table import PRICES, SCHEMA, price_key
 
@@ -58,6 +61,19 @@ def price_before(item: Mapping[str, Any]) -> Price | None:
     """The price of an item as it was before an import wrote it; None where there was none."""
     current = SHAPES.current(item)
     return _price(current, current["before"]) if current.get("before") else None
+
+
+def price_texts(price: Price) -> Told:
+    """A price as the audit tells it, in dollars."""
+    of = {name: getattr(price, name) for name in ("provider", "model", "region", "tier", "since")}
+    told = of | _dollars(price.rates) | {"source": price.source}
+    if price.long is not None:
+        told |= {"long": json.dumps(_dollars(price.long)), "long_above": price.long_above}
+    return texts(told)
+
+
+def _dollars(rates: Rates) -> dict[str, str]:
+    return {name: usd(rate) for name, rate in asdict(rates).items() if rate is not None}
 
 
 def _changing(price: Price) -> dict[str, Any]:

@@ -4,12 +4,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from weir.runtime.audit import NOTHING, Asker, Audit
 from weir.runtime.clock import Clock
-from weir.runtime.dynamodb import Item, Table
+from weir.runtime.dynamodb import Item, Table, Write
 from weir.runtime.etags import first_revision, matches
 from weir.usage.models import Price
 from weir.usage.price_errors import Importing, PriceChanged, PriceExists, PriceNotFound
-from weir.usage.price_items import place, price_before, price_id_of, price_item, price_of
+from weir.usage.price_items import place, price_before, price_id_of, price_item, price_of, price_texts
+from weir.usage.shapes import SHAPES
 from weir.usage.table import PRICE_LOCK, PRICES, price_import_key, price_key
 
 LISTING = "listing"
@@ -21,6 +23,7 @@ class PriceStore:
 
     def __init__(self, table: Table, clock: Clock) -> None:
         self.table, self.clock = table, clock
+        self.audit = Audit(table, SHAPES, clock)
         self._ended: set[str] = set()  # imports that have ended well, and so for good
 
     def of_model(self, provider: str, model: str) -> list[Price]:
@@ -42,7 +45,7 @@ class PriceStore:
         """The price of an id. PriceNotFound where there is none."""
         return self._read(price_id)[1]
 
-    def add(self, price: Price) -> Price:
+    def add(self, price: Price, who: Asker | None = None) -> Price:
         """Store a price that is new; answers it with its id.
 
         Raises
@@ -54,18 +57,20 @@ class PriceStore:
         """
         price_id = price_id_of(price.provider, price.model, price.region, price.tier, price.since)
         made = replace(price, price_id=price_id, revision=first_revision(self.clock))
-        if self.table.put_new(price_item(made)):
+        new = Write(put=price_item(made), when="attribute_not_exists(pk)")
+        if self.audit.write(new, "price.added", who, price_id, NOTHING, price_texts(made)):
             return made
         item = self.table.get(price_key(price_id))
         if item is not None and self.shown(item) is None:  # left by an import that came to nothing
             self._check_idle(item)
-            if self._put(made, price_of(item).revision):
+            over = _over(made, price_of(item).revision)
+            if self.audit.write(over, "price.added", who, price_id, NOTHING, price_texts(made)):
                 return made
         raise PriceExists(
             f"There is such a price already: {price_id}. Change it, or name another day.", price_id=price_id
         )
 
-    def change(self, price_id: str, changed: Price, if_match: str | None) -> Price:
+    def change(self, price_id: str, changed: Price, if_match: str | None, who: Asker | None = None) -> Price:
         """Store what may change of a price: rates, long rates and their bound, source.
 
         Raises
@@ -84,11 +89,12 @@ class PriceStore:
             source=changed.source,
             revision=stored + 1,
         )
-        if not self._put(after, stored):
+        told = (price_texts(before), price_texts(after))
+        if not self.audit.write(_over(after, stored), "price.changed", who, price_id, *told):
             raise _changed()
         return after
 
-    def remove(self, price_id: str, if_match: str | None) -> None:
+    def remove(self, price_id: str, if_match: str | None, who: Asker | None = None) -> None:
         """Delete a price: what it has priced stays priced; calls to come are priced by an older one, or not at all.
 
         Raises
@@ -98,8 +104,9 @@ class PriceStore:
         item, before = self._read(price_id)
         _check_match(if_match, before)
         self._check_idle(item)
-        revision = price_of(item).revision
-        if not self.table.delete(price_key(price_id), when="revision = :revision", values={"revision": revision}).done:
+        values = {"revision": price_of(item).revision}
+        gone = Write(key=price_key(price_id), when="revision = :revision", values=values)
+        if not self.audit.write(gone, "price.removed", who, price_id, price_texts(before), NOTHING):
             raise _changed()
 
     def shown(self, item: Mapping[str, Any]) -> Price | None:
@@ -142,8 +149,10 @@ class PriceStore:
         if lock is not None and lock["import_id"] == import_id and lock["until"] > self.clock.epoch():
             raise Importing("This price is being imported; try again.", retry_after=AGAIN_SECONDS)
 
-    def _put(self, price: Price, revision: int) -> bool:
-        return self.table.put(price_item(price), when="revision = :revision", values={"revision": revision}).done
+
+def _over(price: Price, revision: int) -> Write:
+    """The write of a price over what is stored in a revision."""
+    return Write(put=price_item(price), when="revision = :revision", values={"revision": revision})
 
 
 def _check_match(if_match: str | None, price: Price) -> None:

@@ -10,10 +10,12 @@ from threading import Lock
 
 from weir.runtime.clock import Clock
 from weir.runtime.dynamodb import Table
+from weir.runtime.errors import WeirError
+from weir.runtime.observability import logger
 from weir.usage.items import record_item, record_of
-from weir.usage.models import Record
-from weir.usage.table import SCHEMA, active_on, day_of, late_key, record_key
-from weir.usage.windows import begin, end
+from weir.usage.models import Cap, Record
+from weir.usage.table import SCHEMA, active_on, day_of, late_key, record_key, refusal, refused_on
+from weir.usage.windows import begin, end, name
 
 EXPIRED = "expired"
 """The error of a record whose call never told how it ended."""
@@ -25,7 +27,9 @@ _MARKED_SECONDS = 60
 """How long a process takes a mark of an hour for its own: well below ``SETTLED_AFTER``."""
 
 MOST_REMEMBERED = 10_000
-"""Days of users that a process remembers having told of."""
+"""Days of users, and of caps, that a process remembers having told of."""
+
+_REFUSALS_KEPT = timedelta(days=3)
 
 
 class Recorder:
@@ -34,6 +38,7 @@ class Recorder:
     def __init__(self, table: Table, clock: Clock, kept: timedelta) -> None:
         self._table, self._clock, self._kept = table, clock, kept
         self._active: set[tuple[str, str]] = set()
+        self._refused: set[tuple[str, str]] = set()
         self._marked: dict[datetime, float] = {}
         self._lock = Lock()
 
@@ -48,6 +53,26 @@ class Recorder:
             if len(self._active) >= MOST_REMEMBERED:
                 self._active.clear()
             self._active.add(told)
+
+    def refused(self, cap: Cap, now: datetime) -> None:
+        """Tell that a call was refused, for a cap is used up; written once a process, window and day.
+
+        Where that can't be written the refusal is one all the same, and the next one tells.
+        """
+        day = day_of(now)
+        told = (refusal(cap, name(cap.window, now)), day)
+        if told in self._refused:
+            return
+        ttl = int((now + _REFUSALS_KEPT).timestamp())
+        try:
+            self._table.put({"pk": refused_on(day), "sk": told[0], "schema": SCHEMA, "ttl": ttl})
+        except WeirError as error:
+            logger().warning("a refusal was not told of", extra={"cap": cap.cap_id, "reason": error.detail})
+            return
+        with self._lock:
+            if len(self._refused) >= MOST_REMEMBERED:
+                self._refused.clear()
+            self._refused.add(told)
 
     def get(self, user: str, admitted_at: datetime, record_id: str) -> Record | None:
         """The record of a call."""

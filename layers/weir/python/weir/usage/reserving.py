@@ -10,11 +10,11 @@ from weir.runtime.clock import Clock
 from weir.runtime.errors import WeirError
 from weir.runtime.observability import logger
 from weir.usage.cap_store import Held
-from weir.usage.caps import CapExceeded, passed, rooms
+from weir.usage.caps import CapExceeded, limit_of, passed, rooms
 from weir.usage.counters import Count, Counters, Place, Reservation, Told, settle
 from weir.usage.estimating import Estimate
 from weir.usage.expiring import Expiry
-from weir.usage.models import Amount
+from weir.usage.models import Amount, Cap
 from weir.usage.windows import end, name
 
 _TRIES = 4
@@ -78,6 +78,8 @@ class Reserving:
                 found, counts[shard] = self._on(held, lowered, shard)
                 if found is not None:
                     return found, lowered
+        for cap in _used_up(held, asked, counts):
+            self._expiry.recorder.refused(cap, asked.admitted_at)
         raise self._refusal(held, asked, counts)
 
     def give_back(self, reserved: Iterable[Reserved]) -> None:
@@ -119,7 +121,24 @@ class Reserving:
         over = [one for shard, count in counts.items() for one in passed(held.caps, amount, count, shard, now)]
         cap = max(over or held.caps, key=lambda one: (end(one.window, now), over.count(one)))
         usage = sum(one.used(name(cap.window, now), cap.measure) for one in counts.values())
-        return CapExceeded(cap, usage, getattr(amount, cap.measure), self._clock.now())
+        return CapExceeded(cap, usage, getattr(amount, cap.measure), now)
+
+
+def _used_up(held: Held, asked: Asked, counts: dict[int, Count]) -> list[Cap]:
+    """The caps that have no room for the call on any shard, and would have had it with nothing used.
+
+    A cap of mode clamp: that have no room for it with one token of output.
+    """
+    now, output = asked.admitted_at, asked.estimate.bound.output
+    least = asked.estimate.limited(1 if output is None else min(1, output)).amount(held.caps, now)
+    amount = asked.estimate.amount(held.caps, now)
+    needed = {cap: least if cap.mode == "clamp" else amount for cap in held.caps}
+    return [
+        cap
+        for cap, part in needed.items()
+        if getattr(part, cap.measure) <= limit_of(cap, 0)
+        and all(passed([cap], part, count, shard, now) for shard, count in counts.items())
+    ]
 
 
 def _lowered(held: Held, asked: Asked, count: Count, shard: int) -> Asked | None:

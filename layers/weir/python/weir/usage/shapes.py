@@ -1,5 +1,6 @@
 """The shapes of the items of the usage table, by schema. What each item is for: ``table.py``."""
 
+from weir.runtime.audit import KIND
 from weir.runtime.migrations import Shapes
 from weir.usage.table import SCHEMA
 
@@ -16,6 +17,8 @@ SHAPES = Shapes(
         "row": ("ROWS#", ""),
         "rolled": ("ROLLED", "ROLLED"),
         "alarm": ("ALARM#", ""),
+        "refusal": ("REFUSED#", ""),
+        "audit": KIND,
         "price": ("PRICE#", "PRICE"),
         "price-import": ("PRICEIMPORT#", "PRICEIMPORT"),
         "price-lock": ("PRICELOCK", "PRICELOCK"),

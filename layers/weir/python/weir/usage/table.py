@@ -11,6 +11,8 @@
 | row | ROWS#name#edition | user#digest | the rows of a period; those of a user |
 | rolling | ROLLED | ROLLED | how far the hours are summed up |
 | alarm | ALARM#cap | bucket#percent | that it was told once |
+| refusal | REFUSED#yyyymmdd | cap#bucket | the caps that a call was refused by on a day, for the alarms |
+| audit | AUDIT#yyyy-mm | time#id | who changed caps and prices, by time (``runtime.audit``) |
 | price | PRICE#id | PRICE | id; PRICES + provider#model#region#tier#since in ``listing`` |
 | ended import | PRICEIMPORT#id | PRICEIMPORT | id: the prices that it has written count |
 | import under way | PRICELOCK | PRICELOCK | that there is one at a time |
@@ -111,6 +113,16 @@ def record_key(user: str, admitted_at: datetime, record_id: str) -> Key:
 def active_on(day: str) -> str:
     """The partition of who was active on a day."""
     return f"ACTIVE#{day}"
+
+
+def refused_on(day: str) -> str:
+    """The partition of the caps that calls were refused by on a day."""
+    return f"REFUSED#{day}"
+
+
+def refusal(cap: Cap, bucket: str) -> str:
+    """How a cap is named there, with the window in which it refused."""
+    return f"{cap_place(cap)}#{bucket}"
 
 
 def late_key(hour: datetime) -> Key:
