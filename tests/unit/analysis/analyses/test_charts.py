@@ -66,6 +66,34 @@ def test_what_is_odd_is_ringed_and_named() -> None:
     assert [ring.findtext("title") for ring in rings] == ["at two"]
 
 
+def test_of_points_that_share_a_column_the_oddest_is_ringed() -> None:
+    # Given a spike and a dip that means of their columns hide, and a column whose points are all alike
+    told = chart(
+        ("a", [10.0, 10.0, 10.0]),
+        ("a, lowest", [8.0, 0.0, 10.0]),
+        ("a, highest", [100.0, 12.0, 10.0]),
+        ("another, highest", [50.0, 50.0, 50.0]),
+        marks=[{"column": column, "label": "odd"} for column in range(3)],
+    )
+    rings = [float(one.get("cy") or 0) for one in drawn(told) if one.get("class") == "odd"]
+    assert rings == [round(TOP + HEIGHT * (1 - value / 100), 1) for value in (100, 0, 10)]
+
+
+@pytest.mark.parametrize(("highest", "shown"), [(20.0, False), (30.0, True), (150.0, True)])
+def test_a_level_is_drawn_where_the_lines_come_near_it(highest: float, shown: bool) -> None:
+    told = chart(("a", [highest]), levels=[{"value": 100.0, "label": "all there is"}])
+    assert ("all there is" in texts(told)) is shown
+    heights = [float(one.get("y1") or 0) for one in drawn(told) if one.get("class") == "quota"]
+    top = 150.0 if highest > 100 else 100.0
+    assert heights == ([round(TOP + HEIGHT * (1 - 100 / top), 1)] if shown else [])
+
+
+def test_ticks_are_round_in_the_unit_that_is_shown() -> None:
+    # Given ages of up to sixteen hours, in seconds
+    words = texts(chart(("age", [57_600.0, 3600.0]), unit="s"))
+    assert {"h", "5", "10", "15"} <= set(words) or {"h", "4", "8", "12", "16"} <= set(words)
+
+
 @pytest.mark.parametrize("values", [[], [None, None]])
 def test_no_picture_is_drawn_of_nothing(values: list[float | None]) -> None:
     assert chart_svg(chart(("a", values))) == '<p class="nothing">Load: no point is known.</p>'

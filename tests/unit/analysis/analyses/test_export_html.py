@@ -119,6 +119,31 @@ def test_the_worst_streams_come_first_and_charts_are_not_without_end() -> None:
     assert raw.count(" charts</summary>") == MOST_DRAWN
 
 
+def test_a_page_of_hundreds_of_streams_is_bounded() -> None:
+    # Given as many streams as an analysis may have
+    (one,) = document(busy(throttled=[50_000.0] * 1440))["streams"]
+    told = document()
+    many = {**told, "streams": [{**one, "name": f"stream-{number:03d}"} for number in range(500)]}
+    raw = render_html(many)
+
+    # Then all of them, and what asks for something with its evidence, are there
+    page = Page(raw)
+    text = " ".join(page.texts)
+    asking = [finding for finding in one["findings"] if finding["severity"] != "info"]
+    assert asking
+    assert all(text.count(stream["name"]) >= 2 for stream in many["streams"])
+    assert raw.count("<summary>Evidence") == MOST_DRAWN * len(one["findings"]) + (500 - MOST_DRAWN) * len(asking)
+
+    # And the rest of those that are not the worst is where all of it is, which the page says
+    assert text.count("are in the JSON") == 500 - MOST_DRAWN
+    assert len(raw) < 16_000_000
+
+
+def test_what_is_told_comes_before_the_streams() -> None:
+    raw = render_html(document(busy()))
+    assert raw.index("<h2>In words</h2>") < raw.index("<h2>Streams</h2>") < raw.index('<section id="s0">')
+
+
 def test_the_words_of_a_template_are_those_that_ask_for_something_first() -> None:
     sentences = [{"text": f"sentence {number}", "facts": []} for number in range(30)]
     told = {"by": "template", "model": "", "note": "", "sentences": sentences}

@@ -171,3 +171,14 @@ def test_charts_are_of_what_is_known() -> None:
     assert charts["utilization"].lines[0].values == (50.0, 50.0, 50.0)
     assert charts["iterator-age"].lines[0].values == (1.5, 1.5, 1.5)
     assert result("performance", stream()).charts == ()
+
+
+def test_charts_have_the_levels_that_findings_hold_the_lines_against() -> None:
+    # Given a retention of a day, half of which is a risk to lose records
+    charts = {chart.id: chart for chart in result("performance", stream(**load([1000.0] * 3), age=[1500.0] * 3)).charts}
+    assert [level.value for level in charts["utilization"].levels] == [100.0]
+    assert [level.value for level in charts["iterator-age"].levels] == [12 * 3600.0]
+
+    # And of one whose retention is not known, none
+    unknown = {chart.id: chart for chart in result("performance", stream(age=[1.0], retention_hours=None)).charts}
+    assert unknown["iterator-age"].levels == ()

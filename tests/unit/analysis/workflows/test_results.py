@@ -26,6 +26,7 @@ def test_few_points_are_drawn_as_they_are() -> None:
         "lines": [{"name": "x", "values": [2.0, None, 6.0]}],
         "band": None,
         "marks": [],
+        "levels": [],
     }
 
 

@@ -16,6 +16,9 @@ __all__ = ["chart_svg"]
 
 TOP, HEIGHT = 58.0, 150.0
 MOST_LABELS = 7
+NEAR = 0.3
+"""Share of a level from which on the lines have to do with it; drawn over lower ones it would flatten them."""
+
 _EDGES = (", lowest", ", highest")
 _DAY = 86_400
 _PER_LEGEND_ROW = 3
@@ -36,19 +39,23 @@ def chart_svg(chart: Json) -> str:
     highest = max((v for values in (*drawn, *_edges(band)) for v in values if v is not None), default=None)
     if highest is None or not columns:
         return draw.nothing(f"{chart['title']}: no point is known.")
-    ticks = draw.ticks_to(max(highest, 0.0))
+    levels = [one for one in chart.get("levels") or () if highest >= NEAR * one["value"]]
+    top = max(highest, 0.0, *(one["value"] for one in levels))
+    divisor, unit = _scaled(draw.ticks_to(top)[-1], str(chart["unit"]))
+    shown = draw.ticks_to(top / divisor)  # round in the unit that is shown: hours are no round seconds
+    full = shown[-1] * divisor
     step = draw.PLOT / columns
 
     def y(value: float) -> float:
-        return TOP + HEIGHT * (1 - min(max(value, 0.0), ticks[-1]) / ticks[-1])
+        return TOP + HEIGHT * (1 - min(max(value, 0.0), full) / full)
 
-    divisor, unit = _scaled(ticks[-1], str(chart["unit"]))
-    parts = [draw.y_axis([tick / divisor for tick in ticks], TOP, HEIGHT, unit)]
+    parts = [draw.y_axis(shown, TOP, HEIGHT, unit)]
     if band is not None:
         parts.append(_band(band["low"], band["high"], step, y))
     classes = _classes(lines)
     parts += [_path(line["values"], step, y, css) for line, css in zip(lines, classes, strict=True)]
-    parts += _marks(chart, drawn[0], step, y)
+    parts += [_level(one, y(one["value"])) for one in levels]
+    parts += _marks(chart, step, y)
     parts += _legend(lines, classes, band)
     parts.append(_time_axis(chart, columns, step))
     return draw.svg(TOP + HEIGHT + 30, "".join(parts), str(chart["title"]))
@@ -126,15 +133,32 @@ def _band(low: Values, high: Values, step: float, y: Any) -> str:
     return f'<path d="{"".join(told)}" class="band"/>'
 
 
-def _marks(chart: Json, values: Values, step: float, y: Any) -> list[str]:
+def _level(level: Json, y: float) -> str:
+    """A line across, and what it is."""
+    right = draw.LEFT + draw.PLOT
+    across = draw.line(draw.LEFT, y, right, y, "quota")
+    return across + draw.text(right, y - 5, str(level["label"]), "tick", "end")
+
+
+def _marks(chart: Json, step: float, y: Any) -> list[str]:
     """A ring around each point that is odd; the pointer shows when it was."""
     rings = []
+    first, *others = chart["lines"]
+    edges = [one["values"] for one in others if one["name"] in {first["name"] + edge for edge in _EDGES}]
     for mark in chart.get("marks") or ():
         column = int(mark["column"])
-        value = values[column] if 0 <= column < len(values) else None
+        value = _oddest(column, first["values"], edges)
         if value is not None:
             rings.append(draw.ring(draw.LEFT + (column + 0.5) * step, y(value), "odd", str(mark["label"])))
     return rings
+
+
+def _oddest(column: int, values: Values, edges: Sequence[Values]) -> float | None:
+    """Of the points that share a column, the one farthest from their mean: a mean hides the very one that is odd."""
+    mean = values[column] if 0 <= column < len(values) else None
+    if mean is None:
+        return None
+    return max((v for v in (mean, *(one[column] for one in edges)) if v is not None), key=lambda v: abs(v - mean))
 
 
 def _legend(lines: Sequence[Json], classes: Sequence[str], band: Json | None) -> list[str]:

@@ -13,7 +13,14 @@ from weir.analysis.findings import SEVERITIES
 __all__ = ["render_html"]
 
 MOST_DRAWN = 40
-"""Streams whose charts are in the page; of more, those with the worst findings. The document has all."""
+"""Streams of which all is in the page; of more, those with the worst findings. The document has all.
+
+Of the others there are the findings, with the evidence of those that ask for something: a page of 500 streams is to
+open at once on any machine.
+"""
+
+MOST_TOLD = 12
+"""Sentences of a template that are shown at once."""
 
 
 def render_html(document: Json) -> str:
@@ -24,9 +31,9 @@ def render_html(document: Json) -> str:
         _banner(document),
         _tiles(document),
         _worse(document),
-        _overview(document["streams"]),
         _told(document),
-        *(_stream(one, index, drawn=index < MOST_DRAWN) for index, one in enumerate(document["streams"])),
+        _overview(document["streams"]),
+        *(_stream(one, index, whole=index < MOST_DRAWN) for index, one in enumerate(document["streams"])),
         _how(document),
     ]
     return page.document(f"Analysis of {len(document['streams'])} streams: {analysis['analysis_id']}", "".join(parts))
@@ -89,7 +96,7 @@ def _told(document: Json) -> str:
         return ""
     sentences = [f"<li>{escape(one['text'])}</li>" for one in told["sentences"]]
     counts = counted(document["streams"])
-    first = len(sentences) if told["by"] == "model" else max(3, counts["critical"] + counts["warning"])
+    first = len(sentences) if told["by"] == "model" else min(max(3, counts["critical"] + counts["warning"]), MOST_TOLD)
     body = f"<ul>{''.join(sentences[:first])}</ul>"
     if sentences[first:]:
         rest = "".join(sentences[first:])
@@ -128,17 +135,19 @@ def _overview(streams: Sequence[Json]) -> str:
     return page.section("Streams", table)
 
 
-def _stream(stream: Json, index: int, *, drawn: bool) -> str:
+def _stream(stream: Json, index: int, *, whole: bool) -> str:
     missing = [*stream["completeness"]["not_read"]]
     if stream["completeness"]["empty"]:
         missing.append(f"no point at all: {', '.join(stream['completeness']['empty'])}")
     gaps = "".join(f"<li>{escape(one)}</li>" for one in missing)
     parts = [
         f'<ul class="small soft">{gaps}</ul>' if gaps else "",
-        _findings(stream["findings"]),
-        _charts(stream["charts"], opened=index == 0) if drawn else "",
+        _findings(stream["findings"], whole=whole),
+        _charts(stream["charts"], opened=index == 0) if whole else "",
         _trees(stream.get("trees") or ()),
-        f"<details><summary>All {len(stream['facts'])} facts</summary>{_facts(stream['facts'])}</details>",
+        f"<details><summary>All {len(stream['facts'])} facts</summary>{_facts(stream['facts'])}</details>"
+        if whole
+        else f"<p class='small soft'>Its {len(stream['facts'])} facts and its charts are in the JSON.</p>",
     ]
     return (
         f'<section id="s{index}"><h2><code>{escape(stream["name"])}</code> '
@@ -146,10 +155,10 @@ def _stream(stream: Json, index: int, *, drawn: bool) -> str:
     )
 
 
-def _findings(findings: Sequence[Json]) -> str:
+def _findings(findings: Sequence[Json], *, whole: bool) -> str:
     """Those that ask for something, and on demand those that inform."""
     asking = [_finding(one) for one in findings if one["severity"] != "info"]
-    informing = [_finding(one) for one in findings if one["severity"] == "info"]
+    informing = [_finding(one, proven=whole) for one in findings if one["severity"] == "info"]
     if not informing:
         return "".join(asking) or "<p class='nothing'>No findings.</p>"
     opened = "" if asking else " open"
@@ -157,13 +166,13 @@ def _findings(findings: Sequence[Json]) -> str:
     return f"{''.join(asking)}<details{opened}>{more}</details>"
 
 
-def _finding(finding: Json) -> str:
+def _finding(finding: Json, *, proven: bool = True) -> str:
+    evidence = f"<details><summary>Evidence</summary>{_facts(finding['evidence'])}</details>" if proven else ""
     severity = finding["severity"] if finding["severity"] in SEVERITIES else "info"
     return (
         f'<div class="finding {severity}"><span class="chip">{severity}</span> '
         f"<small class='soft'>{escape(finding.get('workflow') or '')}: {escape(finding['id'])}</small>"
-        f"<h3>{escape(finding['title'])}</h3><p>{escape(finding['advice'])}</p>"
-        f"<details><summary>Evidence</summary>{_facts(finding['evidence'])}</details></div>"
+        f"<h3>{escape(finding['title'])}</h3><p>{escape(finding['advice'])}</p>{evidence}</div>"
     )
 
 

@@ -16,7 +16,7 @@ from weir.analysis.findings import Finding
 from weir.analysis.latency import end_to_end
 from weir.analysis.slo import Slo
 from weir.analysis.workflows.measures import LATENCIES
-from weir.analysis.workflows.results import Chart, Options, WorkflowResult, chart_of
+from weir.analysis.workflows.results import Chart, Level, Options, WorkflowResult, chart_of
 from weir.analysis.workflows.series import MetricSeries
 from weir.analysis.workflows.stream_facts import StreamFacts
 from weir.analysis.workflows.trends import trend_of
@@ -264,7 +264,11 @@ def _charts(stream: StreamFacts) -> Iterator[Chart]:
         "Share of the open shards' capacity",
         {name: one for name, one in used.items() if one is not None},
         unit="%",
+        levels=[Level(100.0, "what the shards can take")],
     )
     age = stream.metric("GetRecords.IteratorAgeMilliseconds")
-    behind = chart_of("iterator-age", "Iterator age", {"age": age}, unit="s", scale=0.001) if age is not None else None
+    hours = stream.retention_hours
+    risk = [] if hours is None else [Level(RISK * hours * 3600, "a risk to lose records")]
+    aged = {} if age is None else {"age": age}
+    behind = chart_of("iterator-age", "Iterator age", aged, unit="s", scale=0.001, levels=risk)
     yield from (chart for chart in (drawn, behind) if chart is not None)

@@ -16,6 +16,7 @@ __all__ = [
     "COLUMNS",
     "Baseline",
     "Chart",
+    "Level",
     "Line",
     "Mark",
     "Options",
@@ -94,6 +95,18 @@ class Line:
 
 
 @dataclass(frozen=True)
+class Level:
+    """A height that the lines of a chart are to be held against, in the chart's unit, and what it is."""
+
+    value: float
+    label: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-able form."""
+        return {"value": self.value, "label": self.label}
+
+
+@dataclass(frozen=True)
 class Mark:
     """Something to point at in a column, in words."""
 
@@ -122,6 +135,7 @@ class Chart:
     low: tuple[float | None, ...] = ()
     high: tuple[float | None, ...] = ()
     marks: tuple[Mark, ...] = ()
+    levels: tuple[Level, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-able form."""
@@ -134,6 +148,7 @@ class Chart:
             "lines": [line.to_dict() for line in self.lines],
             "band": {"low": list(self.low), "high": list(self.high)} if self.low else None,
             "marks": [mark.to_dict() for mark in self.marks],
+            "levels": [level.to_dict() for level in self.levels],
         }
 
 
@@ -184,6 +199,7 @@ def chart_of(
     scale: float = 1.0,
     band: tuple[Sequence[float | None], Sequence[float | None]] | None = None,
     marks: Mapping[int, str] | None = None,
+    levels: Sequence[Level] = (),
 ) -> Chart | None:
     """Series of one grid as a chart of at most `COLUMNS` columns, values times `scale`; None where no point is known.
 
@@ -216,6 +232,7 @@ def chart_of(
         _each(_cells(low, step), scale, min),
         _each(_cells(high, step), scale, max),
         tuple(Mark(column, label) for column, label in told.items()),
+        tuple(levels),
     )
 
 
