@@ -90,6 +90,16 @@ def test_all_is_told_newest_first_through_months_without_an_entry(some: Store) -
     assert of_all(some, limit=1) == ["f", "e", "d", "c", "b", "a"]
 
 
+def test_a_page_that_is_full_with_the_last_entry_of_a_month_is_answered(store: Store) -> None:
+    # Given two entries of this month, and two of one before
+    for number, when in enumerate((NOON, NOON - timedelta(seconds=1), OLD, OLD - timedelta(seconds=1))):
+        tell(store, f"x.{number}", when)
+    # When a page of two is asked for / Then it holds two, and the others come after it
+    entries, after = auditing.of_all(store, admin().principal, 2)
+    assert ([entry.what for entry in entries], after is not None) == (["x.0", "x.1"], True)
+    assert of_all(store, 2) == ["x.0", "x.1", "x.2", "x.3"]
+
+
 def test_filters_leave_out_and_all_pages_come(some: Store) -> None:
     assert of_all(some, until=at(0)) == ["c", "b", "a"]
     assert of_all(some, until=OLD) == ["a"]

@@ -31,7 +31,7 @@ from weir.packages.deleting import delete, finish, unfinished
 from weir.packages.errors import CommitUnderWay, NotTheOwner, UploadEnded, VersionNotFound
 from weir.packages.models import State, Upload, UploadState
 from weir.packages.store import Store, stored_upload
-from weir.packages.table import manifest_key
+from weir.packages.table import SCHEMA, manifest_key, signature_key
 
 READS = ("get_", "batch_get", "query", "head_", "list_")
 OTHER = b"\x08\0\0\0\0\0\0\0{}      other weights"
@@ -73,6 +73,13 @@ def stored(world: World) -> list[str]:
 
 def listed(store: Store) -> list[str]:
     return [one.version for one in browsing.versions(store, NAME, caller(BOB), 50)[0]]
+
+
+def test_the_signature_goes_with_the_version(world: World) -> None:
+    signature = signature_key(NAME, VERSION)
+    world.deps.store.table.put({**signature, "schema": SCHEMA})
+    assert delete(NAME, VERSION, admin(), world.deps)
+    assert world.deps.store.table.get(signature) is None
 
 
 class DiesAfter(Line):

@@ -117,7 +117,9 @@ def test_bytes_that_a_scan_deletes_meanwhile_are_not_made_a_file(client: Counted
         scan(NAME, sha256(EVIL), world.deps, 1e12)
 
     for _ in made.at_each_call(is_scanned):
-        # When both have run, and the scan once more / Then no row tells of bytes that are not there
+        # When both have run / Then no row tells of bytes that are not there, nor after the scan once more
+        blob = world.blob(EVIL)
+        assert blob is None or blob.object_version == world.s3.only(key(EVIL)).version_id
         scan(NAME, sha256(EVIL), world.deps, 1e12)
         assert world.blob(EVIL) is None
         assert world.s3.objects.get(key(EVIL), []) == []
@@ -136,11 +138,8 @@ def test_an_object_that_is_told_to_be_gone_is_told_so_for_an_hour(client: Counte
     assert item["ttl"] == int((time.clock.now() + gone.KEPT).timestamp())
 
 
-@pytest.mark.parametrize("is_files", [False, True])
-def test_an_object_beside_that_of_the_bytes_goes_only_while_it_is_nobodys(
-    client: Counted, time: Time, is_files: bool
-) -> None:
-    # Given bytes whose object was lost, and an object that an upload of the same has made since
+def beside(client: Counted, time: Time) -> Shared:
+    """Bytes whose object was lost; an upload of another version has made them again, and one of a third shares that."""
     world = World(client, time)
     world.register(of(SMALL), versions=3)
     world.another_version(OTHER, of(SMALL))
@@ -151,6 +150,30 @@ def test_an_object_beside_that_of_the_bytes_goes_only_while_it_is_nobodys(
     upload, told = world.sent(SMALL, text="3.0.0")
     parts = world.deps.bucket.all_parts(first.key, first.s3_upload_id)
     world.deps.bucket.complete(first.key, first.s3_upload_id, parts, len(SMALL))
+    return Shared(world, SMALL, PATH, first, upload, told)
+
+
+def test_an_object_beside_that_of_the_bytes_that_goes_meanwhile_is_not_made_a_file(client: Counted, time: Time) -> None:
+    # Given a commit that shares such an object, and ahead of any of its calls the deletion of the version it is of
+    made = beside(client, time)
+    world = made.world
+    answers = set()
+    for answer in made.at_each_call(lambda: delete(NAME, OTHER, admin(), world.deps)):
+        # When both have run / Then there is a file whose object is there; or none, and the bytes can be sent again
+        if world.file(text="3.0.0").state is not State.SCANNING:
+            world.pushed(SMALL, text="3.0.0")
+        assert world.file(text="3.0.0").object_version == world.s3.only(key(SMALL)).version_id
+        answers.add(answer)
+    assert answers == {"committed", "ended"}
+
+
+@pytest.mark.parametrize("is_files", [False, True])
+def test_an_object_beside_that_of_the_bytes_goes_only_while_it_is_nobodys(
+    client: Counted, time: Time, is_files: bool
+) -> None:
+    # Given bytes whose object was lost, and an object that an upload of the same has made since
+    here = beside(client, time)
+    world, upload, told = here.world, here.upload, here.told
     made = world.s3.only(key(SMALL)).version_id
     # When the version of that upload is deleted, and another commit shares the object ahead of the deletion's write
     seen: list[str] = []

@@ -169,6 +169,19 @@ def test_the_last_file_that_is_taken_over_makes_the_version_available() -> None:
     assert world.told("version.available") == 1
 
 
+def test_a_file_that_is_refused_for_its_name_makes_the_version_quarantined_which_the_audit_tells() -> None:
+    # Given verified bytes, and a version that has them under a name which promises another format
+    world = World(FakeTable(), Time())
+    world.register(of(SMALL, "x.npy"))
+    verified(world)
+    # When its upload is opened, twice / Then the audit tells once of the file, and of the version
+    assert opens(world, path="x.npy").file.state is State.QUARANTINED
+    with pytest.raises(NotAvailable):
+        opens(world, path="x.npy")
+    assert world.version().state is State.QUARANTINED
+    assert (world.told("file.quarantined"), world.told("version.quarantined")) == (1, 1)
+
+
 def test_known_bytes_of_another_size_are_refused() -> None:
     world = World(FakeTable(), Time())
     world.register()

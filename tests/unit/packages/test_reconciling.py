@@ -10,13 +10,14 @@ import pytest
 
 from tests.unit.packages import evil
 from tests.unit.packages.filing import NAME, PATH, Died, Line, World, key, of, sha256
-from tests.unit.packages.registry import Counted, Meanwhile, Time, admin, everything, restore
+from tests.unit.packages.registry import SHA, Counted, Meanwhile, Time, admin, everything, package, put, restore
 from weir.packages import deleting, found, healing, items, scans
 from weir.packages.downloading import download
-from weir.packages.models import State, UploadState
+from weir.packages.models import Blob, State, UploadState
 from weir.packages.opening import OPEN_FOR
 from weir.packages.reconciling import YOUNG, Reconciled, reconcile
 from weir.packages.scanning import scan
+from weir.packages.table import blob_object
 from weir.runtime.errors import Unavailable
 
 HONEST = evil.safetensors(evil.weights((0, 4)), b"mine")
@@ -66,6 +67,20 @@ def test_three_models_of_other_keys_and_no_row_come_in_unverified(world: World) 
     del world.s3.objects[keys[1]]
     assert swept(world).forgotten == [keys[1]]
     assert [one.key for one in found.every(world.deps.store)] == [keys[0], keys[2]]
+
+
+def test_of_an_object_that_was_replaced_the_latest_is_told(world: World) -> None:
+    # Given an object that was recorded, and that somebody has replaced since: S3 keeps the old version for a while
+    world.s3.replaces("models/a", b"one")
+    swept(world)
+    latest = world.s3.replaces("models/a", b"another")
+    # When the sweep runs / Then it tells of the new one, and of the old one no more
+    done = swept(world)
+    assert (done.unverified, done.forgotten) == (["models/a"], ["models/a"])
+    for _ in range(2):
+        assert [(one.object_version, one.size) for one in found.every(world.deps.store)] == [(latest, 7)]
+        done = swept(world)
+        assert (done.unverified, done.forgotten) == ([], [])
 
 
 def test_a_registry_that_is_in_order_is_left_as_it_is(world: World) -> None:
@@ -206,6 +221,19 @@ def test_many_objects_are_looked_at_page_by_page_and_cost_no_read_each(world: Wo
     assert client.read == 0
 
 
+def test_every_package_is_looked_at_wherever_a_sweep_begins(world: World) -> None:
+    # Given packages whose bytes are all gone from the bucket
+    names = ("a", "b", "c")
+    for name in names:
+        put(world.deps.store, package(name))
+        lost = Blob(name, SHA, 4, blob_object(name, SHA), "gone", verified=True, references=1)
+        world.deps.store.table.put(items.blob_item(lost))
+    # When sweeps begin at any of them / Then each tells of all
+    for seed in range(8):
+        done = reconcile(world.deps, Queue(), dry_run=False, until=1e12, rng=Random(seed))  # type: ignore[arg-type]
+        assert sorted(done.missing) == [blob_object(name, SHA) for name in names]
+
+
 # Objects that were lost, and came again
 
 
@@ -279,6 +307,21 @@ def test_what_happens_to_a_file_meanwhile_is_not_undone(world: World, client: Co
     assert not healing.heal(file, world.deps)
     assert world.blob(HONEST).references == 1  # type: ignore[union-attr]
     assert downloaded(world, "9.0.0") == (200, HONEST)
+
+
+@pytest.mark.parametrize("gone", ["file", "bytes"])
+def test_nothing_is_given_to_a_file_that_goes_nor_of_bytes_that_go(world: World, gone: str) -> None:
+    # Given a file whose object was lost, and the same bytes; one of them is let go of by a deletion that goes on
+    lost_and_sent_again(world, "1.0.0")
+    scan(NAME, sha256(HONEST), world.deps, 1e9)
+    file, blob = world.file(), world.blob(HONEST)
+    assert blob is not None
+    let_go = replace(file, state=State.REJECTED), replace(blob, references=0)
+    world.deps.store.table.put(items.file_item(let_go[0]) if gone == "file" else items.blob_item(let_go[1]))
+    before = all_there_is(world)
+    # When the sweep comes to restore it / Then nothing is done
+    assert not healing.heal(file, world.deps)
+    assert all_there_is(world) == before
 
 
 def test_a_file_whose_own_object_is_there_keeps_it(world: World) -> None:

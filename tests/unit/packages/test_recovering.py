@@ -15,9 +15,10 @@ from tests.unit.packages.fake_table import FakeTable
 from tests.unit.packages.filing import FAULTS, SMALL, Died, Fault, Line, World, key, of
 from tests.unit.packages.half_done import Sent, asks_until_answered, broken, calls_of, sent, sharing, the_sweep, whole
 from tests.unit.packages.registry import Time, asker
+from weir.packages import finishing
 from weir.packages.committing import LEASE, Outcome
 from weir.packages.errors import UploadEnded
-from weir.packages.items import version_item
+from weir.packages.items import blob_item, version_item
 from weir.packages.models import State, UploadState
 from weir.packages.opening import OPEN_FOR, Asked, open_upload
 from weir.runtime.errors import WeirError
@@ -211,6 +212,35 @@ def test_a_commit_whose_version_was_deleted_meanwhile_is_undone() -> None:
     assert made.sweeps(made.world.deps) is Outcome.ABORTED
     assert made.world.rows()[2] == []
     assert made.world.told("upload.committed") == 0
+
+
+def test_a_file_that_a_recovery_refuses_for_its_name_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Given a commit that shares verified bytes under a name which promises another format, and dies at its last call
+    counted: list[object] = []
+    monkeypatch.setattr(finishing, "emit", lambda values, _: counted.append(values))
+    calls = calls_of(misnamed, Sent.commits)
+    made = misnamed()
+    broken(made, Sent.commits, calls - 1, "dies before")
+    assert made.world.file("x.npy").state is State.COMMITTING
+    # When the sweep comes, twice / Then the file is quarantined, and that is counted once
+    made.world.time.pass_by(LEASE.total_seconds() + 1)
+    for _ in range(2):
+        assert made.sweeps(made.world.deps) is Outcome.COMMITTED
+        assert made.world.file("x.npy").state is State.QUARANTINED
+    assert counted == [{"FilesQuarantined": ("Count", 1)}]
+
+
+def misnamed() -> Sent:
+    """A file has arrived whose bytes another version has had verified meanwhile, by a name that fits."""
+    world = World(FakeTable(), Time())
+    world.register(of(SMALL, "x.npy"))
+    upload, told = world.sent(SMALL, "x.npy")
+    world.another_version("2.0.0", of(SMALL))
+    world.pushed(SMALL, text="2.0.0")
+    blob = world.blob(SMALL)
+    assert blob is not None
+    world.deps.store.table.put(blob_item(replace(blob, verified=True, content="safetensors")))
+    return Sent(world, upload, told)
 
 
 def test_another_object_of_the_same_key_is_not_taken_for_the_uploads_own() -> None:

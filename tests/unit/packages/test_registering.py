@@ -26,7 +26,7 @@ from tests.unit.packages.registry import (
 from weir.packages.contract import NewVersion
 from weir.packages.errors import Crowded, NameTaken, NotTheOwner, PackageNotFound, VersionExists
 from weir.packages.models import State
-from weir.packages.registering import register
+from weir.packages.registering import check, register
 from weir.packages.store import TRIES, Store
 from weir.runtime.errors import Forbidden, Invalid
 
@@ -174,9 +174,14 @@ def test_the_same_once_more_holds_after_the_packages_description_was_changed(sto
 
 
 def test_the_number_of_a_deleted_version_is_not_used_again(store: Store) -> None:
-    put(store, package(), version(state=State.REJECTED))
-    with pytest.raises(VersionExists, match="deleted"):
-        register(new(), asker(), store)
+    # Given a version that was deleted: nothing is left of what it was told to be
+    put(store, package(description="As it was"), version(state=State.REJECTED))
+    # When it is registered once more, as it was or not / Then that is what is told
+    for fields in ({}, {"description": "As it was"}, {"description": "Other"}):
+        with pytest.raises(VersionExists, match="deleted"):
+            register(new(**fields), asker(), store)
+        with pytest.raises(VersionExists, match="deleted"):
+            check(new(**fields), asker().principal, store)
 
 
 # ---- Whose name it is ----

@@ -9,8 +9,9 @@ import pytest
 from tests.unit.packages import evil
 from tests.unit.packages.fake_table import FakeTable
 from tests.unit.packages.filing import FAULTS, NAME, PATH, Died, Line, World, key, of, sha256
-from tests.unit.packages.registry import Counted, Time, asker
+from tests.unit.packages.registry import Counted, Time, admin, asker
 from weir.packages import scanning, scans
+from weir.packages.deleting import delete
 from weir.packages.errors import NotAvailable
 from weir.packages.models import Declared, State, Upload
 from weir.packages.opening import Asked, open_upload
@@ -149,6 +150,17 @@ def test_a_large_file_is_hashed_over_many_invocations(
     assert world.version().state is State.AVAILABLE
 
 
+def test_of_a_scan_whose_version_was_deleted_meanwhile_nothing_stays(world: World) -> None:
+    # Given a scan that is to go on in another invocation, and whose version is deleted before that
+    world.register(of(HONEST), versions=1)
+    world.pushed(HONEST)
+    assert scan(NAME, sha256(HONEST), world.deps, -1).progress is Progress.AGAIN
+    assert delete(NAME, "1.0.0", admin(), world.deps)
+    # When it goes on, Then it is over, and no row tells of it
+    assert scanned(world, HONEST) == scanning.Scanned(Progress.DONE)
+    assert scans.kept(world.deps.store, NAME, sha256(HONEST)) is None
+
+
 def test_a_scan_that_somebody_is_at_is_left_to_them_until_they_are_dead(world: World, time: Time) -> None:
     # Given a scan that somebody has taken
     world.register(of(HONEST))
@@ -211,7 +223,7 @@ def test_a_scan_that_breaks_at_any_call_is_finished_by_the_next(body: bytes, tim
 
     made, line = committed(), Line()
     scan(NAME, sha256(body), made.process(line), FAR)
-    wanted = made.version().state
+    wanted, told = made.version().state, _told(made, path)
     for at, fault in product(range(len(line.made)), FAULTS):
         cases += 1
         made = committed()
@@ -224,10 +236,18 @@ def test_a_scan_that_breaks_at_any_call_is_finished_by_the_next(body: bytes, tim
         version, file = made.version(), made.file(path)
         assert (version.state, version.verified + version.quarantined) == (wanted, 1), (line.made[at], fault)
         assert file.state is wanted
+        assert _told(made, path) == told, (line.made[at], at, fault)
+        assert scans.leased_until(made.deps.store, NAME, sha256(body)) is None
         assert list(scans.waiting(made.deps.store, NAME)) == []
         assert made.told("file.verified") + made.told("file.quarantined") == 1
         assert (key(body) in made.s3.objects) == (wanted is State.AVAILABLE)
     assert cases >= 40
+
+
+def _told(world: World, path: str) -> tuple[object, ...]:
+    """What is told of a file and its version, and why."""
+    file = world.file(path)
+    return file.reason, file.findings, file.verified_sha256, world.version().reason
 
 
 def test_a_failure_lets_the_next_try_go_on_at_once(world: World) -> None:

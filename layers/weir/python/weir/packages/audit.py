@@ -9,7 +9,7 @@ changes nothing (a download) is told before it is allowed. ``what`` is ``thing.d
 | version | registered, available, quarantined, validated, signed, yanked, unyanked, deleted, imported |
 | alias | moved, removed |
 | upload | opened, committed, aborted, expired |
-| file | verified, quarantined, download-issued |
+| file | verified, quarantined, restored, download-issued |
 | public-key | registered, removed; of no package, under ``public-keys`` |
 """
 

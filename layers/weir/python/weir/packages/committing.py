@@ -17,7 +17,7 @@ from weir.packages.bucket import Interfered, ObjectThere, Part, Stored, UploadGo
 from weir.packages.ending import ENDED, clear, end, is_of
 from weir.packages.errors import CommitUnderWay, FileExists, PartsWrong, UploadEnded, UploadNotFound
 from weir.packages.finding import owned_upload
-from weir.packages.finishing import Kept, Who, finish
+from weir.packages.finishing import Kept, Who, finish, finish_unasked
 from weir.packages.models import State, Upload, UploadState
 from weir.packages.parts import part_range
 from weir.packages.store import stored_file, stored_upload
@@ -244,7 +244,7 @@ def _reopen(upload: Upload, deps: Deps) -> None:
 
 def _finished(upload: Upload, stored: Stored, who: Who, deps: Deps) -> Outcome:
     try:
-        finish(upload, stored, who, deps)
+        finish_unasked(upload, stored, who, deps)
     except CommitUnderWay:
         return Outcome.UNDER_WAY
     except UploadEnded:

@@ -11,7 +11,7 @@ from typing import Literal, TypeGuard
 from weir.packages import audit
 from weir.packages.bucket import Stored, UploadGone
 from weir.packages.errors import UploadEnded
-from weir.packages.finishing import Who, finish, upload_detail
+from weir.packages.finishing import Who, finish_unasked, upload_detail
 from weir.packages.models import State, Upload, UploadState
 from weir.packages.store import stored_file, stored_upload
 from weir.packages.wiring import Deps
@@ -41,7 +41,7 @@ def end(upload: Upload, why: Why, who: Who, deps: Deps) -> UploadState:
     stored = deps.bucket.head(upload.key)
     if is_of(stored, upload):
         try:
-            finish(upload, stored, who, deps)
+            finish_unasked(upload, stored, who, deps)
         except UploadEnded:
             pass  # the version is gone or has another file: the object is one that no row names, for the sweep
         else:

@@ -21,6 +21,7 @@ from weir.packages.store import stored_file, stored_upload, stored_version
 from weir.packages.table import blob_key
 from weir.packages.wiring import Deps
 from weir.runtime.dynamodb import Write
+from weir.runtime.observability import emit
 
 Who = Asker | Literal["system"]
 
@@ -75,6 +76,12 @@ def finish(upload: Upload, stored: Stored, who: Who, deps: Deps) -> Kept:
     return deps.store.settle(attempt)
 
 
+def finish_unasked(upload: Upload, stored: Stored, who: Who, deps: Deps) -> None:
+    """Finish what nobody waits for: where the file is quarantined, it is counted here. UploadEnded, CommitUnderWay."""
+    if finish(upload, stored, who, deps).is_quarantined:
+        emit({"FilesQuarantined": ("Count", 1)}, {})
+
+
 def keeping(
     package: Package,
     before: Version,
@@ -102,10 +109,17 @@ def keeping(
     else:
         writes.append(waits(file))
     writes += [stored_version(before, version, now), stored_file(file_before, file, now)]
-    if version.state is State.AVAILABLE and before.state is not State.AVAILABLE:
-        writes.append(audit.entry("version.available", "system", version.name, version.version, now))
-        writes += latest_after(package, version, now)
+    writes += settled(package, before, version, now)
     return writes, Kept(file, version, file.state is State.QUARANTINED)
+
+
+def settled(package: Package, before: Version, after: Version, now: datetime) -> list[Write]:
+    """What else is written where a version comes to be served, or is not to be: the audit, and ``latest``."""
+    if after.state is before.state or after.state not in {State.AVAILABLE, State.QUARANTINED}:
+        return []
+    what = f"version.{after.state.value.lower()}"
+    told = audit.entry(what, "system", after.name, after.version, now, {"reason": after.reason or ""})
+    return [told, *(latest_after(package, after, now) if after.is_served else [])]
 
 
 def upload_detail(upload: Upload) -> dict[str, str]:

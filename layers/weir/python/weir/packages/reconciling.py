@@ -3,8 +3,8 @@
 1. Uploads whose commit or end died are finished or undone; those that have expired are ended.
 2. Versions that are being deleted go on being deleted.
 3. Multipart uploads of S3's that no row tells of are aborted.
-4. Objects that no row tells of are recorded as UNVERIFIED under their real keys; those recorded that are gone, or a
-   file's, are taken out again.
+4. Objects that no row tells of are recorded as UNVERIFIED under their real keys; those recorded that are gone,
+   replaced or a file's are taken out again.
 5. Of every package, files that wait for a scan nobody is at are queued anew; files whose object is lost are given the
    one that their bytes have by now, or told of; bytes that are being deleted are told of by themselves.
 
@@ -200,7 +200,7 @@ class _Sweep:
         return blobs
 
     def found_before(self) -> None:
-        """Objects that were recorded and are gone, or a file's."""
+        """Objects that were recorded and are gone, replaced, or a file's."""
         for one in list(found.every(self.deps.store)):
             self.trying(one.key, lambda one=one: self._found(one))  # type: ignore[misc]
 
@@ -208,10 +208,14 @@ class _Sweep:
         named = bytes_of(one.key)
         blob = self.deps.store.blob(*named) if named else None
         is_file = blob is not None and blob.object_version == one.object_version
-        if is_file or self.deps.bucket.head(one.key, one.object_version) is None:
+        if is_file or not self._is_latest(one):
             if not self.done.dry_run:
                 found.remove(self.deps.store, one)
             self.done.forgotten.append(one.key)
+
+    def _is_latest(self, one: found.Found) -> bool:
+        stored = self.deps.bucket.head(one.key)
+        return stored is not None and stored.object_version == one.object_version
 
     # 5
 

@@ -62,10 +62,10 @@ def register(asked: NewVersion, asker: Asker, store: Store) -> Registered:
                 raise _taken(asked.name, look_alike, asker.principal, store)
             return _first(asked, asker, store.clock.now())
         owned(package, asked.name, asker.principal)
+        _check_kept(version)  # first: of what it was nothing is left to be the same as
         _check_same(asked, package, version)
         if version is None:
             return _next(asked, package, asker, store.clock.now())
-        _check_kept(version)
         if version.digest != digest(asked):
             raise VersionExists(f"{package.name} {version.version} is there with other content; take a new version.")
         return Registered(version)
@@ -106,8 +106,8 @@ def check(given: Given, caller: Principal, store: Store) -> None:
         check_groups(given.sensitivity or "internal", groups, groups, caller)
         return
     owned(package, given.name, caller)
-    _check_same(given, package, version, is_known=given.version is not None)
     _check_kept(version)
+    _check_same(given, package, version, is_known=given.version is not None)
 
 
 def digest(asked: NewVersion) -> str:

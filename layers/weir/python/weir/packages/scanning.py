@@ -16,9 +16,9 @@ from enum import StrEnum
 from itertools import islice
 
 from weir.packages import audit, gone, scans
-from weir.packages.aliases import latest_after
 from weir.packages.bucket import ObjectMissing, PackagesBucket
 from weir.packages.findings import judged
+from weir.packages.finishing import settled
 from weir.packages.formats import promised
 from weir.packages.hashing import Sha256
 from weir.packages.judging import Verdict, judge_file
@@ -78,7 +78,7 @@ def scan(name: str, sha256: str, deps: Deps, until: float) -> Scanned:
     """
     blob = deps.store.blob(name, sha256)
     if blob is None:
-        return Scanned(Progress.DONE, _settle_files(name, sha256, None, LOST, deps))
+        return Scanned(Progress.DONE, _settle_gone(name, sha256, deps))
     held = scans.take(deps.store, blob)
     if held is None:
         return Scanned(Progress.HELD)
@@ -216,6 +216,20 @@ def _settle(judged_scan: Scan, blob: Blob, deps: Deps) -> int:
     return _settle_files(blob.name, blob.sha256, blob.object_version, verdict, deps)
 
 
+def _settle_gone(name: str, sha256: str, deps: Deps) -> int:
+    """Settle what waits for bytes that no row tells of; how many files it has quarantined.
+
+    A scan that has taken the row away, and died before it told its files, has left its verdict.
+    """
+    left = scans.kept(deps.store, name, sha256)
+    if left is None:
+        return _settle_files(name, sha256, None, LOST, deps)
+    verdict = left.verdict if left.verdict is not None and left.verdict.reason is not None else LOST
+    quarantined = _settle_files(name, sha256, left.object_version, verdict, deps)
+    scans.end(deps.store, left)
+    return quarantined
+
+
 def _settle_files(name: str, sha256: str, object_version: str | None, verdict: Verdict, deps: Deps) -> int:
     waiting = list(scans.waiting(deps.store, name, sha256))
     return sum(_settle_file(name, one, object_version, verdict, deps) for one in waiting)
@@ -244,18 +258,14 @@ def _settle_file(
                 return False
             its_own = LOST
         now = deps.clock.now()
-        after, settled, told = judge_file(file, of, its_own)
+        after, version_after, told = judge_file(file, of, its_own)
         writes = [
             done,
             stored_file(file, after, now),
-            stored_version(of, settled, now),
+            stored_version(of, version_after, now),
             audit.entry(told, "system", name, version, now, {"file": path, "reason": after.reason or ""}),
+            *settled(package, of, version_after, now),
         ]
-        if settled.state is not of.state and settled.state in {State.AVAILABLE, State.QUARANTINED}:
-            what = f"version.{settled.state.value.lower()}"
-            writes.append(audit.entry(what, "system", name, version, now, {"reason": settled.reason or ""}))
-        if settled.state is State.AVAILABLE and of.state is not State.AVAILABLE:
-            writes += latest_after(package, settled, now)
         return writes, after.state is State.QUARANTINED
 
     return deps.store.settle(attempt)

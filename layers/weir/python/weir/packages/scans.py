@@ -54,6 +54,12 @@ def take(store: Store, blob: Blob) -> Scan | None:
     return mine if outcome.done or (outcome.item or {}).get("holder") == holder else None
 
 
+def kept(store: Store, name: str, sha256: str) -> Scan | None:
+    """The scan of some bytes as it was last saved, whoever holds it; None where there is none."""
+    item = store.table.get(scan_key(name, sha256))
+    return _scan_of(item) if item else None
+
+
 def save(store: Store, scan: Scan, *, release: bool = False) -> bool:
     """Keep how far a scan has come, while this process holds it; with ``release``, let another go on."""
     item = _item(scan, store)
