@@ -7,9 +7,10 @@ the others add to that is compared. ``gateway_tables`` stands for AWS, ``gateway
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from itertools import product
+from itertools import chain, product
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -50,20 +51,23 @@ Round = dict[str, dict[str, Result]]
 def run(rounds: int, scale: float, environ: dict[str, str], measure: Measure, console: Console) -> Result:
     """All of it. ``measure`` runs a module of the benchmarks as a process, and answers what it prints."""
     done: list[Round] = []
-    units: list[float] = []
+    units: dict[int, list[float]] = {at_once: [] for at_once in REQUESTS}
     missing: dict[str, str] = {}
     for _ in range(rounds):
         took, per_request = one_round(scale, environ, measure, missing)
         done.append(took)
-        units.append(per_request)
+        for at_once, one in per_request.items():
+            units[at_once].append(one)
     cases = {case: summed([one[case] for one in done]) for case in done[0]}
     started = starts(2 * rounds + 1, environ)
-    show(cases, missing, median(units), started, console)
+    show(cases, missing, {at_once: median(one) for at_once, one in units.items()}, started, console)
     return {"cases": cases, "missing": missing, "write_units": units, "start": started, "rounds": done}
 
 
-def one_round(scale: float, environ: dict[str, str], measure: Measure, missing: dict[str, str]) -> tuple[Round, float]:
-    """Each case put to each contender in turn, and the write units of a request to Weir's."""
+def one_round(
+    scale: float, environ: dict[str, str], measure: Measure, missing: dict[str, str]
+) -> tuple[Round, dict[int, float]]:
+    """Each case put to each contender in turn, and the write units of a request to Weir's by how many are at once."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory()))
         (port,) = stack.enter_context(stub("gateway_upstream", environ=environ))
@@ -79,7 +83,8 @@ def one_round(scale: float, environ: dict[str, str], measure: Measure, missing: 
         except (NotReady, OSError) as error:
             missing["litellm"] = str(error)
         took: Round = {}
-        written = asked = 0
+        written: Counter[int] = Counter()
+        asked: Counter[int] = Counter()
         for dialect, kind in product(FORMATS, KINDS):
             for one in contenders.values():
                 measure("gateway_load", one.urls[dialect], one.key, dialect, kind, 4, WARM_UP)
@@ -89,9 +94,9 @@ def one_round(scale: float, environ: dict[str, str], measure: Measure, missing: 
                     name: under_load(one, dialect, kind, at_once, int(requests * scale), measure)
                     for name, one in contenders.items()
                 }
-                written += counts(int(tables))["write_units"] - before
-                asked += int(requests * scale)
-    return took, written / asked
+                written[at_once] += counts(int(tables))["write_units"] - before
+                asked[at_once] += int(requests * scale)
+    return took, {at_once: written[at_once] / asked[at_once] for at_once in REQUESTS}
 
 
 def under_load(
@@ -124,16 +129,19 @@ def summed(rounds: list[dict[str, Result]]) -> dict[str, Result]:
         both = [one for one in rounds if "failed" not in one.get(other, {"failed": ""})]
         if both:
             told["weir"][other] = {
-                "latency_p50": median(_added(one, "weir", "p50") / _added(one, other, "p50") for one in both),
-                "latency_p99": median(_added(one, "weir", "p99") / _added(one, other, "p99") for one in both),
+                "latency_p50": _latency(both, other, "p50"),
+                "latency_p99": _latency(both, other, "p99"),
                 "rate": median(one["weir"]["per_cpu_second"] / one[other]["per_cpu_second"] for one in both),
             }
     return told
 
 
-def _added(one: Mapping[str, Result], name: str, what: str) -> float:
-    added: float = one[name][f"whole_{what}"] - one["upstream"][f"whole_{what}"]
-    return added
+def _latency(rounds: list[dict[str, Result]], other: str, what: str) -> float | None:
+    """What Weir adds by what another adds; None where a round shows no addition: then it is below the noise."""
+    added = [
+        [one[name][f"whole_{what}"] - one["upstream"][f"whole_{what}"] for name in ("weir", other)] for one in rounds
+    ]
+    return None if min(chain(*added)) <= 0 else median(ours / theirs for ours, theirs in added)
 
 
 def starts(rounds: int, environ: dict[str, str]) -> Result:
@@ -157,7 +165,7 @@ def starts(rounds: int, environ: dict[str, str]) -> Result:
 def show(
     cases: Mapping[str, dict[str, Result]],
     missing: Mapping[str, str],
-    units: float,
+    units: Mapping[int, float],
     started: Result,
     console: Console,
 ) -> None:
@@ -178,7 +186,8 @@ def show(
     for case, told in cases.items():
         if "stream" in case:
             table.add_row(f"first token, {case}", *_held(told["weir"]["first_p50_ms"], FIRST_MOST_MS, " ms added"))
-    table.add_row("write units a request", *_held(units, UNITS_MOST))
+    for at_once, per_request in units.items():
+        table.add_row(f"write units a request, {at_once} of a user at once", *_held(per_request, UNITS_MOST))
     table.add_row("start : botocore with a DynamoDB client", *_held(started["ratio"], START_MOST))
     console.print(table)
 
@@ -197,5 +206,7 @@ def show_beside(other: str, cases: Mapping[str, dict[str, Result]], console: Con
     console.print(table)
 
 
-def _held(measured: float, most: float, unit: str = "") -> tuple[str, str]:
+def _held(measured: float | None, most: float, unit: str = "") -> tuple[str, str]:
+    if measured is None:
+        return "below the noise", f"<= {most}"
     return f"{measured:.2f}{unit}", f"<= {most} {'met' if measured <= most else 'MISSED'}"

@@ -84,7 +84,8 @@ class Caller(asyncio.Protocol):
 async def load(url: str, asked: bytes, at_once: int, requests: int) -> dict[str, Any]:
     """Ask so often, by so many callers, and tell how long it took."""
     loop, place = asyncio.get_running_loop(), urlsplit(url)
-    made = [await loop.create_connection(lambda: Caller(asked), place.hostname, place.port) for _ in range(at_once)]
+    host, port = place.hostname or "", place.port or 80
+    made = [await loop.create_connection(lambda: Caller(asked), host, port) for _ in range(at_once)]
     taken: list[tuple[float, float, bool]] = []
     left = iter(range(requests))
 

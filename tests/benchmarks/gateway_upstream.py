@@ -53,12 +53,12 @@ def _message(content: list[Any], stop_reason: str | None, output: int) -> dict[s
 
 def _anthropic_events() -> list[bytes]:
     """The chunks of a stream; what comes before the first word is in one with it."""
-    text = {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": WORD}}
-    begin = [
+    text: dict[str, Any] = {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": WORD}}
+    begin: list[dict[str, Any]] = [
         {"type": "message_start", "message": _message([], None, 1)},
         {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
     ]
-    end = [
+    end: list[dict[str, Any]] = [
         {"type": "content_block_stop", "index": 0},
         {
             "type": "message_delta",

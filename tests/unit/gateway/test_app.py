@@ -88,12 +88,28 @@ def test_a_key_comes_as_each_of_the_clients_sends_it(sent: dict[str, str]) -> No
     run(test)
 
 
+def test_who_and_what_is_remembered_is_not_asked_for_again() -> None:
+    async def test() -> None:
+        async with leading_to(stub := Stub(answers(200, ANSWER))) as world:
+            # Given a caller whom the gate has just let in, and a provider whose key was just read
+            world.gate.decided[SECRET] = world.gate.known.pop(SECRET)
+            world.known_keys[world.source.all_providers["p0"]] = "the key of a moment ago"
+            # When they call / Then neither is asked for
+            assert (await world.ask("/anthropic/v1/messages", MESSAGE)).status == 200
+            assert stub.requests[0].headers["x-api-key"] == "the key of a moment ago"
+
+    run(test)
+
+
 @each_dialect
 @pytest.mark.parametrize("changed", [{"scopes": ("runs:read",)}, {"must_change_password": True}])
-def test_who_may_not_call_models_is_told_so(path: str, changed: dict[str, Any]) -> None:
+@pytest.mark.parametrize("remembered", [False, True])
+def test_who_may_not_call_models_is_told_so(path: str, changed: dict[str, Any], remembered: bool) -> None:
     async def test() -> None:
         async with leading_to(Stub(answers(200, ANSWER))) as world:
             world.gate.known[SECRET] = replace(ANN, **changed)
+            if remembered:
+                world.gate.decided[SECRET] = world.gate.known.pop(SECRET)
             reply = await world.ask(path, ROUTES[path])
             assert (reply.status, told(path, reply)[0]) == (403, KINDS[path][403])
 

@@ -307,6 +307,22 @@ def test_a_key_of_an_owner_with_a_password_to_change_works_on(gate: Gate, table:
     assert "runs:read" in admitted.scopes
 
 
+def test_a_key_that_was_decided_is_remembered_as_long_as_it_is_kept(gate: Gate, table: Table, time: Time) -> None:
+    # Given keys of which one is counted, and a token
+    text, counted = put_key(table), put_key(table, max_uses=5)
+
+    # Then nobody is remembered before they were admitted, and the counted one never
+    assert gate.remembered(text) is None
+    admitted = gate.admit(text)
+    gate.admit(counted)
+    assert gate.remembered(text) == admitted
+    assert gate.remembered(counted) is None
+    assert gate.remembered(text[:-1] + ("A" if text[-1] != "A" else "B")) is None
+    assert gate.remembered("no.such.token") is None
+    time.pass_by(KEPT_SECONDS)
+    assert gate.remembered(text) is None
+
+
 def test_a_key_ends_on_time_though_it_is_remembered(gate: Gate, table: Table, time: Time) -> None:
     text = put_key(table, expires_at=NOON + timedelta(seconds=30))
     time.pass_by(10)

@@ -241,8 +241,17 @@ def test_a_key_is_read_once_in_a_while(here: World, keys: Keys) -> None:
     assert here.secrets.called.count("get_secret_value") == 2
 
 
+def test_a_key_is_known_from_when_it_is_read_until_it_is_read_again(here: World, keys: Keys) -> None:
+    made = providers.add(provider(), SECRET, here.deps)
+    assert keys.known(made) is None
+    keys.provider_key(made)
+    assert keys.known(made) == SECRET
+    here.time.pass_by(KEPT_SECONDS)
+    assert keys.known(made) is None
+
+
 def test_who_needs_no_key_has_none(keys: Keys) -> None:
-    assert keys.provider_key(provider()) == ""
+    assert keys.provider_key(provider()) == keys.known(provider()) == ""
 
 
 def test_a_provider_that_was_looked_up_before_its_change_has_the_key_of_now(here: World, keys: Keys) -> None:

@@ -112,6 +112,16 @@ def credentials() -> Any:
     return None if found is None else found.get_frozen_credentials()
 
 
+def own_credentials() -> Any:
+    """The same; botocore's NoCredentialsError where the process has none."""
+    found = credentials()
+    if found is None:
+        from botocore.exceptions import NoCredentialsError
+
+        raise NoCredentialsError
+    return found
+
+
 @lru_cache(maxsize=1)
 def _session() -> Any:
     """One session for all clients: each of its own would read botocore's data anew, 0.2 s a client."""

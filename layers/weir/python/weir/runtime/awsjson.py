@@ -21,6 +21,7 @@ from base64 import b64decode, b64encode
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -191,10 +192,11 @@ class Client:
             answer = self._exchanged(self._written(operation, body))
         except (OSError, httptools.HttpParserError) as error:
             raise aws.unreached(error, self._endpoint) from error
+        told = answer.body
         if answer.status != 200:
-            raise aws.refused(operation, answer.status, answer.body)
-        found: dict[str, Any] = json.loads(answer.body)
-        return _with_bytes(found) if b'"B":' in answer.body else found
+            raise aws.refused(operation, answer.status, told)
+        found: dict[str, Any] = json.loads(told.decode())  # bytes would have their encoding guessed first
+        return _with_bytes(found) if b'"B":' in told else found
 
     def _written(self, operation: str, body: bytes) -> bytes:
         target = f"{self._service.target}.{operation}"
@@ -297,15 +299,14 @@ def connector(endpoint: str, connect_seconds: float, seconds: float) -> Callable
     place = urlsplit(endpoint)
     host, is_tls = place.hostname or "", place.scheme == "https"
     port = place.port or (443 if is_tls else 80)
-    context = ssl.create_default_context() if is_tls else None
 
     def connect() -> socket.socket:
         connection = socket.create_connection((host, port), timeout=connect_seconds)
         try:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            if context is not None:
-                connection = context.wrap_socket(connection, server_hostname=host)
+            if is_tls:
+                connection = _tls().wrap_socket(connection, server_hostname=host)
             connection.settimeout(seconds)
         except BaseException:
             connection.close()
@@ -315,11 +316,17 @@ def connector(endpoint: str, connect_seconds: float, seconds: float) -> Callable
     return connect
 
 
+@lru_cache(maxsize=1)
+def _tls() -> ssl.SSLContext:
+    """For all connections: the certificates of the system take 30 ms to load."""
+    return ssl.create_default_context()
+
+
 def _credentials(given: Mapping[str, str]) -> Callable[[], Credentials]:
     """Those of the environment, which last as it does; where it has none, those that botocore finds and renews."""
     key, secret = given.get("AWS_ACCESS_KEY_ID"), given.get("AWS_SECRET_ACCESS_KEY")
     if not key or not secret:
-        return aws.credentials
+        return aws.own_credentials
     found = Given(key, secret, given.get("AWS_SESSION_TOKEN"))
     return lambda: found
 
