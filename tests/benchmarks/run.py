@@ -34,7 +34,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 LAYER = REPOSITORY / "layers/weir/python"
 OUTPUT = REPOSITORY / ".local/bench.json"
 SIZES = (100, 200, 1024)
-SECTIONS = ("insert", "verify", "start", "identity", "plan", "hash", "packages", "findings", "analyses")
+SECTIONS = ("insert", "verify", "start", "identity", "plan", "hash", "packages", "findings", "analyses", "gateway")
 # Enough for a second or so of CPU each; the slow ones would take minutes for as many as the fast ones.
 RECORDS = {"async-kinesis": 20_000, "aiokpl": 10_000, "aiokpl, not aggregated": 10_000}
 FAST_RECORDS = 200_000
