@@ -49,6 +49,15 @@ def ask(analyst: Api, document: Json, question: str) -> Json:
     return told
 
 
+def once_told(made: Callable[[], Json], told: Callable[[Json], Json]) -> Json:
+    """What is made, once a model tells of it."""
+    until = time.monotonic() + WAIT_SECONDS
+    while told(found := made())["by"] != "model":
+        assert time.monotonic() < until, told(found)
+        time.sleep(3)
+    return found
+
+
 def test_without_a_route_the_findings_speak_and_it_is_said_why(analyst: Api, stream: str) -> None:
     document = analyzed(analyst, streams=[stream], last="3h")
 
@@ -72,12 +81,9 @@ def test_a_model_tells_what_the_facts_bear_and_is_charged_to_the_analyst(
     made = api("POST", "/models/prices", price)
     assert made.status_code == 201
     try:
-        # When a stream is analyzed, as soon as the route is seen
-        until = time.monotonic() + WAIT_SECONDS
-        while (document := analyzed(analyst, streams=[stream], last="3h"))["told"]["by"] != "model":
-            assert time.monotonic() < until, document["told"]
-            time.sleep(5)
-        answer = ask(analyst, document, "How high is the write utilization?")
+        # When a stream is analyzed and asked about, as soon as the route is seen: each process looks by itself
+        document = once_told(lambda: analyzed(analyst, streams=[stream], last="3h"), lambda found: found["told"])
+        answer = once_told(lambda: ask(analyst, document, "How high is the write utilization?"), lambda found: found)
     finally:
         assert api("DELETE", f"/models/routes/{MODEL}", **{"If-Match": "*"}).status_code == 204
         assert api("DELETE", f"/models/prices/{made.json()['price_id']}", **{"If-Match": "*"}).status_code == 204
