@@ -18,6 +18,8 @@ from pathlib import Path
 __all__ = ["Folder", "LocalFile", "PathRefused", "Spot", "checked", "local_files"]
 
 _BINARY = "application/octet-stream"
+_TYPES = mimetypes.MimeTypes()
+"""Python's own, without those of this machine: a push that was broken off goes on from another one, too."""
 
 
 class PathRefused(Exception):
@@ -34,7 +36,7 @@ class LocalFile:
     @property
     def content_type(self) -> str:
         """What its name says that it is."""
-        return mimetypes.guess_type(self.path)[0] or _BINARY
+        return _TYPES.guess_type(self.path)[0] or _BINARY
 
 
 def local_files(root: Path, *, follow: bool = False) -> list[LocalFile]:

@@ -54,7 +54,7 @@ def wanted_files(version: Mapping[str, Any], paths: Sequence[str] = ()) -> list[
         beside = next((path + suffix for suffix in (_PART, _JOURNAL) if path + suffix in files), None)
         if beside:
             raise PathRefused(f"{about} holds {beside!r}, which is where {path!r} is pulled to.")
-    return [files[path] for path in sorted(paths or files)]
+    return [files[path] for path in sorted(set(paths) or files)]
 
 
 def pull(registry: Registry, crew: Crew, version: Mapping[str, Any], files: Sequence[Json], folder: Folder) -> None:

@@ -7,7 +7,6 @@ from urllib.parse import unquote
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from aws_lambda_powertools.event_handler.openapi.params import Body, Header, Path, Query
-from pydantic import AwareDatetime
 
 from weir.packages import contract, names
 from weir.packages.contract import (
@@ -22,6 +21,7 @@ from weir.packages.contract import (
 )
 from weir.packages.etags import etag
 from weir.runtime import http, idempotency, pagination
+from weir.runtime.fields import Moment
 
 if TYPE_CHECKING:
     from weir.packages.audit import Asker, Entry
@@ -39,6 +39,7 @@ NEEDS = {
     "GET /packages": "packages:read",
     "GET /packages/audit": "packages:read",
     "GET /packages/unverified": "packages:read",
+    "DELETE /packages/unverified": "packages:write",
     "GET /packages/{name}": "packages:read",
     "PATCH /packages/{name}": "packages:write",
     "GET /packages/{name}/versions": "packages:read",
@@ -68,7 +69,7 @@ Key = Annotated[
     Header(alias="Idempotency-Key", description="The same key and body within 24 hours replays the first answer"),
 ]
 Who = Annotated[str | None, Query(max_length=64, description="Only what this user has done, by user id")]
-Until = Annotated[AwareDatetime | None, Query(description="Only what was done until then, RFC 3339")]
+Until = Annotated[Moment | None, Query(description="Only what was done until then, RFC 3339")]
 
 
 @lru_cache(maxsize=1)
@@ -238,6 +239,28 @@ def list_unverified(limit: Limit = 50, cursor: Cursor = None) -> contract.FoundP
         items=tuple(map(contract.found_view, found)),
         cursor=pagination.seal("unverified", position) if position else None,
     )
+
+
+@app.delete(
+    "/packages/unverified",
+    tags=["packages"],
+    operation_id="discardUnverified",
+    summary="Delete an object that no package tells of",
+    status_code=204,
+    responses={204: {"description": "Gone, this version of it"}, **http.problems(403, 404, 409, 412, 422)},
+)
+def discard(
+    key: Annotated[str, Query(min_length=1, max_length=1024, description="Key of the object, as it is listed")],
+    if_match: Annotated[
+        str | None, Header(alias="If-Match", max_length=1100, description="Its object_version, in quotes; 412 without")
+    ] = None,
+) -> Response[None]:
+    """For admins, for good. What is, or may yet become, a file of a package is refused."""
+    from weir.packages.discarding import discard as discard_object
+    from weir.packages.wiring import deps
+
+    discard_object(key, if_match, _asker(), deps())
+    return Response(204, headers={})
 
 
 @app.get(

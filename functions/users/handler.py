@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from aws_lambda_powertools.event_handler.openapi.params import Body, Header, Path, Query
-from pydantic import AwareDatetime
 
 from weir.identity.contract_users import (
     USER_ID,
@@ -21,6 +20,7 @@ from weir.identity.contract_users import (
 )
 from weir.runtime import http, pagination
 from weir.runtime.clock import SYSTEM
+from weir.runtime.fields import Moment
 
 if TYPE_CHECKING:
     from weir.identity.models import User
@@ -178,7 +178,7 @@ def list_audit(
     cursor: Cursor = None,
     who: Annotated[str | None, Query(max_length=64, description="Only what this user has done, by user id")] = None,
     subject: Annotated[str | None, Query(max_length=64, description="Only what was done to this id")] = None,
-    until: Annotated[AwareDatetime | None, Query(description="Only what was done until then, RFC 3339")] = None,
+    until: Annotated[Moment | None, Query(description="Only what was done until then, RFC 3339")] = None,
 ) -> AuditPage:
     """What was done in identity within 400 days, newest first. With a filter, a page may be short and not the last."""
     from weir.identity import audit

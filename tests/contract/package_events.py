@@ -34,6 +34,7 @@ STATUSES = {
     "packages-audit": 200,
     "packages-version-audit": 200,
     "packages-unverified": 200,
+    "packages-discard": 204,
     "packages-delete": 204,
     "package-trust-add-key": 201,
     "package-trust-sign": 200,
@@ -97,6 +98,13 @@ class Life:
         self.known[told["version-id"]] = found["VersionId"]
         self.send("package-scan-object", "package-scan-again")
 
+    def stray(self) -> None:
+        """An object that somebody has put into the bucket, and that the sweep has found."""
+        event, bucket = EVENTS["packages-discard"], stack.physical("PackagesBucket")
+        put = client("s3").put_object(Bucket=bucket, Key=event["queryStringParameters"]["key"], Body=CONTENT)
+        self.known[event["headers"]["If-Match"].strip('"')] = put["VersionId"]
+        send(self._aws, "package-sweeper-scheduled", self.known)
+
     @property
     def key(self) -> str:
         """Where the bytes are."""
@@ -117,7 +125,8 @@ def published(aws: Account) -> dict[str, Any]:
     life.send("package-trust-score", "package-trust-keys", "package-trust-remove-key")
     told = life.told | imported(aws)
     life.send("package-sweeper-dry-run", "package-sweeper-scheduled", "packages-audit", "packages-version-audit")
-    life.send("packages-unverified", "packages-delete")
+    life.stray()
+    life.send("packages-unverified", "packages-discard", "packages-delete")
     return told | life.told
 
 

@@ -1,5 +1,6 @@
 """Which files of a folder are pushed, and under which paths: all of them, or none."""
 
+import mimetypes
 import os
 import unicodedata
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from client.packages_card import CardUnusable, read_card, spec_of
-from client.packages_paths import PathRefused, local_files
+from client.packages_paths import LocalFile, PathRefused, local_files
 from tests.unit.client.typing_in import write
 
 
@@ -23,6 +24,15 @@ def test_every_file_is_taken_hidden_ones_too(tmp_path: Path) -> None:
 
 def test_a_file_alone_is_a_package_of_one(tmp_path: Path) -> None:
     assert paths(write(tmp_path / "sub" / "x.bin")) == ["x.bin"]
+
+
+def test_what_a_name_says_does_not_depend_on_the_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Given a machine that knows a name which Python does not
+    monkeypatch.setattr(mimetypes, "_db", mimetypes.MimeTypes())
+    mimetypes.add_type("application/x-of-this-machine", ".safetensors")
+    # Then the same folder is the same version on any other
+    found = [LocalFile(tmp_path, name).content_type for name in ("a.safetensors", "b.json", "c")]
+    assert found == ["application/octet-stream", "application/json", "application/octet-stream"]
 
 
 def test_paths_are_in_normal_form_c(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from client import exits
+from client.packages_pull import wanted_files
 from client.target import REPOSITORY
 from tests.unit.client.fake_registry import Blob, Fault, Registry
 from tests.unit.client.typing_in import MIB, bytes_of, killed, packages, process, quick, write
@@ -265,6 +266,11 @@ def test_a_file_that_there_is_not_is_told(registry: Registry, capsys: pytest.Cap
     publish(registry, FILES)
     assert packages(registry, "pull", "bert", "--file", "nothing")[0] == exits.FAILED
     assert "no file 'nothing'" in capsys.readouterr().err
+
+
+def test_a_file_that_is_named_twice_is_pulled_once() -> None:
+    version = {"name": "bert", "version": "1.0.0", "state": "AVAILABLE", "files": [{"path": "a"}, {"path": "b"}]}
+    assert wanted_files(version, ["b", "b"]) == [{"path": "b"}]
 
 
 MEASURED = """

@@ -189,6 +189,11 @@ def test_the_audit_is_told_page_by_page(module: ModuleType) -> None:
     assert send(module, "users-audit", query={"until": "2020-01-01T00:00:00Z", "cursor": query["cursor"]})[0] == 400
 
 
+@pytest.mark.parametrize("until", ["0001-01-01T00:00:00+14:00", "0999-05-01T00:00:00Z", "9999-12-31T23:00:00-14:00"])
+def test_the_audit_is_until_a_time_that_can_be_reckoned_with(module: ModuleType, until: str) -> None:
+    assert send(module, "users-audit", query={"until": until})[0] == 422
+
+
 # ---- What is refused ----
 
 

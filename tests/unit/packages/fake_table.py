@@ -11,7 +11,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 Wired = dict[str, Any]
-_EQUALS = re.compile(r"(\w+) = (:\w+)")
+_EQUALS = re.compile(r"#?(\w+) = (:\w+)")
 _SETS = re.compile(r"SET (\w+ = :\w+)(, \w+ = :\w+)*")
 _AT_LEAST = re.compile(r"#(\w+) >= (:\w+)")
 _ONE_MORE = re.compile(r"SET (#\w+) = \1 \+ (:\w+)")

@@ -310,6 +310,21 @@ def test_the_audit_tells_owners_and_admins(api: Api) -> None:
     assert {page["items"][0]["what"], rest["items"][0]["what"]} == {"package.registered", "version.registered"}
 
 
+@pytest.mark.parametrize(
+    "until", ["0001-01-01T00:00:00+14:00", "0999-05-01T00:00:00Z", "9999-12-31T23:00:00-14:00", "2026-01-01T00:00:00"]
+)
+def test_the_audit_is_until_a_time_that_can_be_reckoned_with(api: Api, until: str) -> None:
+    for resource in (f"{ONE}/audit", "/packages/audit"):
+        status, told, _ = api("GET", resource, query={"until": until}, who=DORA)
+        assert (status, told["errors"][0]["field"]) == (422, "until")
+
+
+def test_the_audit_until_long_ago_is_empty(api: Api) -> None:
+    api("POST", ALL, NEW)
+    for who in (ANN, DORA):
+        assert api("GET", "/packages/audit", query={"until": "2001-03-01T00:00:00Z"}, who=who)[1]["items"] == []
+
+
 def test_a_cursor_of_the_audit_tells_nothing_and_is_its_readers_alone(api: Api) -> None:
     # Given a page of the audit, and another
     api("POST", ALL, NEW)
@@ -348,6 +363,26 @@ def test_found_objects_are_listed_for_admins_with_their_real_keys(api: Api, time
         "found_at": "2026-11-21T12:00:00Z",
     }
     assert api("GET", "/packages/unverified")[0] == 403
+
+
+def test_a_found_object_is_deleted_by_admins_who_name_its_version(
+    api: Api, time: Time, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(api.client, time)
+    monkeypatch.setattr(wiring, "deps", lambda: world.deps)
+    at = "models/größe 1/weights.bin"
+    version = world.s3.replaces(at, SMALL)
+    found.record(world.deps.store, at, version, len(SMALL))
+    where, etag = {"query": {"key": at}}, {"If-Match": f'"{version}"'}
+    assert api("DELETE", "/packages/unverified", who=DORA, headers=etag)[0] == 422
+    assert api("DELETE", "/packages/unverified", headers=etag, **where)[0] == 403
+    status, problem, _ = api("DELETE", "/packages/unverified", who=DORA, **where)
+    assert (status, version in problem["detail"]) == (412, True)
+    assert api("DELETE", "/packages/unverified", who=DORA, headers=etag, **where)[0] == 204
+    assert api("GET", "/packages/unverified", who=DORA)[1]["items"] == []
+    status, problem, _ = api("DELETE", "/packages/unverified", who=DORA, headers=etag, **where)
+    assert (status, problem["type"]) == (404, "https://weir.dev/problems/object-not-found")
+    assert [one["what"] for one in api("GET", "/packages/audit", who=DORA)[1]["items"]] == ["object.deletion-asked"]
 
 
 def test_a_version_is_deleted_by_admins_alone(api: Api, time: Time, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.packages.filing import NAME, PATH, SMALL, VERSION, Died, Line, World, key, of
+from tests.unit.packages.filing import NAME, PATH, SMALL, VERSION, Died, Line, World, key, of, sha256
 from tests.unit.packages.registry import (
     BOB,
     NOON,
@@ -28,8 +28,9 @@ from tests.unit.packages.registry import (
 )
 from weir.packages import aliases, browsing, deleting, items
 from weir.packages.deleting import delete, finish, unfinished
-from weir.packages.errors import CommitUnderWay, NotTheOwner, UploadEnded, VersionNotFound
+from weir.packages.errors import CommitUnderWay, NotAvailable, NotTheOwner, UploadEnded, VersionNotFound
 from weir.packages.models import State, Upload, UploadState
+from weir.packages.opening import Asked, open_upload
 from weir.packages.store import Store, stored_upload
 from weir.packages.table import SCHEMA, manifest_key, signature_key
 
@@ -196,6 +197,24 @@ def test_a_deletion_that_dies_after_any_change_is_finished_when_it_is_asked_for_
         assert (stored(world), world.s3.multiparts) == ([], {})
         assert world.deps.store.package(NAME).versions == 0  # type: ignore[union-attr]
         assert whats(client).count("version.deleted") == 1
+
+
+def test_an_upload_that_is_opened_while_its_version_is_deleted_leaves_nothing(client: Counted, time: Time) -> None:
+    # Given a version that is being uploaded, the opening of another of its files, and before any call its deletion
+    world = World(client, time)
+    world.register(of(SMALL), of(OTHER, "other.bin"))
+    world.sent(SMALL)
+    before = everything(client), copy.deepcopy((world.s3.objects, world.s3.multiparts))
+    asked, whole = Asked("other.bin", len(OTHER), sha256(OTHER)), Line()
+    open_upload(NAME, VERSION, asked, asker(), world.process(whole))
+    for number, call in enumerate(whole.made):
+        restore(before[0])
+        world.s3.objects, world.s3.multiparts = copy.deepcopy(before[1])
+        deletes = Line(at=number, between=lambda: delete(NAME, VERSION, admin(), world.deps) and None)
+        # When both have run / Then the opening is refused, and no row is left but those of what was
+        with pytest.raises((NotAvailable, VersionNotFound)):
+            open_upload(NAME, VERSION, asked, asker(), world.process(deletes))
+        assert left(world) == {"files": [], "uploads": [], "blobs": [], "manifests": [], "marks": []}, call
 
 
 def test_bytes_that_come_again_while_their_last_file_goes_are_kept(client: Counted, time: Time) -> None:

@@ -3,6 +3,7 @@
 import copy
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -208,6 +209,22 @@ def test_a_sweep_without_time_says_that_it_is_not_done(world: World) -> None:
     done = swept(world, seconds=-1)
     assert done.unfinished
     assert done.to_dict()["counts"]["unverified"] == 0
+
+
+def test_a_sweep_of_a_bucket_that_is_larger_than_its_time_ends_between_two_pages(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given two objects that are in their places, a page each, and a clock that stands at the end after the first
+    world.register(of(HONEST), of(OTHER, "other.safetensors"))
+    world.pushed(HONEST)
+    world.pushed(OTHER, "other.safetensors")
+    monkeypatch.setattr(world.deps.bucket, "objects", partial(world.deps.bucket.objects, limit=1))
+    listed = world.s3.called.count
+    clock = replace(world.deps.clock, monotonic=lambda: 100.0 * listed("list_object_versions"))
+    # When a sweep runs / Then it looks at one page, and says that it is not done
+    done = reconcile(replace(world.deps, clock=clock), Queue(), dry_run=False, until=50, rng=Random(1))  # type: ignore[arg-type]
+    assert done.unfinished
+    assert listed("list_object_versions") == 1
 
 
 def test_many_objects_are_looked_at_page_by_page_and_cost_no_read_each(world: World, client: Counted) -> None:

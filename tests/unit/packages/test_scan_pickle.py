@@ -13,7 +13,7 @@ from tests.unit.packages import evil
 from tests.unit.packages.evil import Bytes
 from weir.packages.allowed_globals import ALLOWED
 from weir.packages.findings import ScanResult
-from weir.packages.pickle_machine import MOST_OPCODES, Steps
+from weir.packages.pickle_machine import MOST_NESTED, MOST_OPCODES, Steps
 from weir.packages.scanners import scan
 
 
@@ -101,6 +101,30 @@ def test_what_can_not_be_told_is_not_allowed(content: bytes, rule: str) -> None:
 
     assert result.verdict == "dangerous"
     assert rule in rules(result)
+
+
+@pytest.mark.parametrize("index", [b"+1", b" 1", b"1 ", b"1_0", b"1\r", b"\t1", b"1\0 more", b"0" * 20 + b"1"])
+def test_an_index_of_the_memo_is_read_as_unpicklers_read_it(index: bytes) -> None:
+    # Given a pickle that begins as text does, and writes its index of the memo as few do
+    content = b"cos\nsystem\np" + index + b"\n0g1\n(S'id'\ntR."
+    if index == b"1_0":
+        content = content.replace(b"g1\n", b"g10\n")
+
+    # When it is scanned under a name that promises nothing / Then its call is seen
+    result = scan(Bytes(content), "pytorch_model.bin")
+    assert result.verdict == "dangerous"
+    assert "calls os system" in evidence(result)
+
+
+def test_an_index_of_the_memo_that_is_longer_than_what_is_kept_is_not_passed_over() -> None:
+    content = b"cos\nsystem\np" + b" " * MOST_NESTED + b"1\n(S'id'\ntR."
+
+    assert scan(Bytes(content), "pytorch_model.bin").verdict == "dangerous"
+
+
+@pytest.mark.parametrize("line", [b"p" * (2 * MOST_NESTED), b"g" * (2 * MOST_NESTED)], ids=["p", "g"])
+def test_a_text_of_one_long_line_is_no_pickle(line: bytes) -> None:
+    assert scan(Bytes(line), "genome.txt").verdict == "unscanned"
 
 
 @pytest.mark.parametrize(

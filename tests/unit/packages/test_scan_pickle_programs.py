@@ -29,6 +29,7 @@ OPCODES = st.sampled_from(
         *(b"q%c" % number for number in range(4)),
         *(b"p%d\n" % number for number in range(3)),
         *(b"g%d\n" % number for number in range(3)),
+        *(b"p+1\n", b"g 1\n", b"p02\n", b"g0_2\n", b"p1\0\n"),
         *(bytes([one]) for one in b"NK0()]}.RbtudleasoR21\x85\x86\x87\x93\x93\x93\x94\x94\x81\x92\x8f\x90\x91\x88"),
         *(b"ios\nsystem\n", b"K\x01", b"\x80\x02", b"\x95" + bytes(8), b"C\x02os", b"I1\n", b"\x82\x01", b"\xff"),
     ]
@@ -84,6 +85,24 @@ def imports(kind: type[Any], program: bytes) -> set[tuple[str, str]]:
     return found
 
 
+def calls(kind: type[Any], program: bytes) -> bool:
+    """Whether an unpickler calls what it has imported and may not."""
+    called: list[tuple[str, str]] = []
+
+    class Calling(kind):  # type: ignore[misc]
+        def find_class(self, module: str, name: str) -> Any:
+            class Called(_Stand):
+                def __new__(cls, *_: Any, **__: Any) -> "_Stand":
+                    called.append((module, name))
+                    return object.__new__(cls)
+
+            return Called
+
+    with suppress(Exception):
+        Calling(io.BytesIO(program)).load()
+    return not ALLOWED.issuperset(called)
+
+
 @hypothesis_settings(max_examples=600, deadline=None)
 @given(st.lists(OPCODES, max_size=40), st.booleans())
 def test_no_unpickler_imports_what_the_scanner_has_not_seen(parts: list[bytes], whole: bool) -> None:
@@ -100,6 +119,17 @@ def test_no_unpickler_imports_what_the_scanner_has_not_seen(parts: list[bytes], 
         assert f"{module} {name} " in told or any(one.rule == "global-unresolved" for one in seen.findings)
     if imported - ALLOWED:
         assert scan(Bytes(program), "model.pkl").verdict == "dangerous"
+
+
+@hypothesis_settings(max_examples=600, deadline=None)
+@given(st.lists(OPCODES, max_size=8), st.lists(OPCODES, max_size=8))
+def test_no_unpickler_calls_what_the_scanner_takes_for_text(before: list[bytes], after: list[bytes]) -> None:
+    # Given a program of the oldest protocols, which nothing at its beginning tells, that would call a global
+    program = b"".join(before) + b"cos\nsystem\n" + b"".join(after) + b"(S'id'\ntR."
+
+    # When an unpickler comes to call it, whatever breaks afterwards / Then the scanner has not passed it over
+    if calls(_InC, program) or calls(_InPython, program):
+        assert scan(Bytes(program), "pytorch_model.bin").verdict == "dangerous"
 
 
 PLAIN = st.recursive(

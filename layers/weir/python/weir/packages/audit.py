@@ -11,6 +11,7 @@ changes nothing (a download) is told before it is allowed. ``what`` is ``thing.d
 | upload | opened, committed, aborted, expired |
 | file | verified, quarantined, restored, download-issued |
 | public-key | registered, removed; of no package, under ``public-keys`` |
+| object | deletion-asked: of what is no package's, under ``unverified`` |
 """
 
 import secrets

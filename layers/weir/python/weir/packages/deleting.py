@@ -123,10 +123,10 @@ def _remove(file: File, deps: Deps) -> None:
     left = _let_go(file, deps.store)
     if left is not None and left.object_version is not None:
         stored = Stored(left.key, left.object_version, left.declared.size, checksum=None, upload_id=None)
-        _remove_object(stored, left, deps)
+        remove_object(stored, file.name, file.declared.sha256, deps)
     blob = deps.store.blob(file.name, file.declared.sha256)
     if blob is not None and blob.is_going:  # whoever removed the object has died before it was told
-        _remove_going(blob, deps)
+        remove_going(blob, deps)
     deps.store.table.delete(file_key(file.name, file.version, file.declared.path))
 
 
@@ -146,7 +146,7 @@ def _remove_made(upload: Upload, deps: Deps) -> bool:
     stored = deps.bucket.head(upload.key)
     if not ending.is_of(stored, upload):
         return False
-    _remove_object(stored, upload, deps)
+    remove_object(stored, upload.name, upload.declared.sha256, deps)
     return True
 
 
@@ -179,31 +179,32 @@ def _one_less(blob: Blob) -> Write:
     )
 
 
-def _remove_object(stored: Stored, of: File | Upload, deps: Deps) -> None:
-    """Delete an object if no file has it. Before that, and until it is gone, its bytes are told of as going."""
-    name, sha256 = of.name, of.declared.sha256
+def remove_object(stored: Stored, name: str, sha256: str, deps: Deps) -> bool:
+    """Delete an object of some bytes of a package, if no file has it; whether that is so.
+
+    Before that, and until it is gone, its bytes are told of as going, so that no file can come to have it.
+    """
     blob = deps.store.blob(name, sha256)
     if blob is None:
         blob = Blob(name, sha256, stored.size, stored.key, stored.object_version, verified=False, references=0)
         if not deps.store.table.put_new(blob_item(blob)):
-            _remove_object(stored, of, deps)
-            return
+            return remove_object(stored, name, sha256, deps)
     if blob.object_version == stored.object_version:
         if blob.is_going:
-            _remove_going(blob, deps)
-        return
+            remove_going(blob, deps)
+        return blob.is_going
     told = gone.told(deps.store, name, sha256, stored.object_version)
     another = Write(
         key=blob_key(name, sha256), when="object_version = :read", values={"read": blob.object_version}, check=True
     )
     if again(lambda: deps.store.table.transact([told, another]), deps.clock):
-        _remove_object(stored, of, deps)  # it may be a file's by now
-        return
+        return remove_object(stored, name, sha256, deps)  # it may be a file's by now
     deps.bucket.delete(stored.key, stored.object_version)
+    return True
 
 
-def _remove_going(blob: Blob, deps: Deps) -> None:
-    """Delete the object of bytes that are going, and then what tells of it."""
+def remove_going(blob: Blob, deps: Deps) -> None:
+    """Delete the object of bytes that are going, and then what tells of it; for whoever finds them."""
     deps.bucket.delete(blob.key, blob.object_version)
     gone.tell(deps.store, blob.name, blob.sha256, blob.object_version)
     when, names = "#references = :none AND object_version = :object", {"references": "references"}

@@ -13,7 +13,7 @@ from weir.packages.shapes import SHAPES
 from weir.packages.store import Store
 from weir.packages.table import SCHEMA, UNVERIFIED, found_key
 from weir.runtime.clock import parse_rfc3339, rfc3339
-from weir.runtime.dynamodb import Item
+from weir.runtime.dynamodb import Item, Write
 
 GONE_FOR = timedelta(days=2)
 """How long it is remembered that an object went: longer than EventBridge tries to deliver an event (24 hours)."""
@@ -73,6 +73,23 @@ def every(store: Store) -> Iterator[Found]:
     """All that are there, by key, over all pages."""
     for item in store.table.all("#list = :list", {"list": UNVERIFIED}, index="listing", names={"list": "list"}):
         yield found_of(item)
+
+
+def of_key(store: Store, key: str) -> list[Found]:
+    """The versions of an object that are recorded: one, where S3 and the sweep have told all there is to tell."""
+    items = store.table.all("pk = :pk", {"pk": found_key(key, "")["pk"]})
+    return [found_of(item) for item in items if "list" in item]
+
+
+def still(found: Found) -> Write:
+    """The condition that an object is recorded still."""
+    return Write(
+        key=found_key(found.key, found.object_version),
+        when="#list = :list",
+        values={"list": UNVERIFIED},
+        names={"list": "list"},
+        check=True,
+    )
 
 
 def found_of(item: Item) -> Found:

@@ -21,7 +21,7 @@ from weir.packages.finding import owned_upload, owned_version
 from weir.packages.finishing import keeping, upload_detail
 from weir.packages.models import Blob, Declared, File, Manifest, Package, State, Upload, UploadState, Version
 from weir.packages.parts import part_count, part_range, part_size
-from weir.packages.store import stored_file, stored_manifest, stored_upload, stored_version
+from weir.packages.store import same_state, stored_file, stored_manifest, stored_upload, stored_version
 from weir.packages.table import blob_object
 from weir.packages.wiring import Deps
 from weir.runtime.dynamodb import Write
@@ -228,7 +228,7 @@ def _written(place: _Place, upload: Upload, asker: Asker, deps: Deps) -> tuple[l
         stored_upload(None, upload),
         stored_file(place.file, file, now),
         audit.entry("upload.opened", asker, upload.name, upload.version, now, upload_detail(upload)),
-        *([stored_version(before, after, now)] if after != before else []),
+        stored_version(before, after, now) if after != before else same_state(before),
         *place.manifest,
     ]
     return writes, Opened(file, upload, is_new=True)

@@ -217,15 +217,27 @@ class _Machine:
             self._pop_to_mark()
             self._call(imported)
         elif opcode.name in {"PUT", "GET"}:
-            if not lines[0].isdigit() or len(lines[0]) > 10:
-                raise Broken(f"no index of the memo {self._here()}")
-            (self._put if opcode.name == "PUT" else self._get)(int(lines[0]))
+            (self._put if opcode.name == "PUT" else self._get)(self._index(lines[0]))
         elif opcode.name in {"STRING", "UNICODE"}:
             text = lines[0][1:-1] if opcode.name == "STRING" else lines[0]
             self._nested(text)
             self._stack.append(self._name(text))
         else:
             self._plain(opcode)
+
+    def _index(self, line: bytes) -> int:
+        """An index of the memo that is written out, in whichever form an unpickler takes it for a number.
+
+        CPython's takes blanks, a sign, underscores and leading zeros, and what stands before a zero byte.
+        """
+        if not self._memo and not self._stack:
+            raise Broken(f"nothing on the stack, nor in the memo {self._here()}")
+        if len(line) == MOST_NESTED:
+            raise TooMuch(f"an index of the memo of {MOST_NESTED:,} characters")
+        try:
+            return int(line.partition(b"\0")[0])
+        except ValueError:
+            raise Broken(f"no index of the memo {self._here()}") from None
 
     def _name(self, text: bytes) -> object:
         """The text, where it could be the name of a module or global; a mere value where it could not."""
@@ -281,6 +293,8 @@ class _Machine:
         self._stack.append(self._top())
 
     def _put(self, index: int) -> None:
+        if index < 0:
+            raise Broken(f"an index of the memo below 0 {self._here()}")
         self._memo[index] = self._top()
 
     def _memoize(self, _: int) -> None:

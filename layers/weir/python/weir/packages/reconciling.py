@@ -6,7 +6,7 @@
 4. Objects that no row tells of are recorded as UNVERIFIED under their real keys; those recorded that are gone,
    replaced or a file's are taken out again.
 5. Of every package, files that wait for a scan nobody is at are queued anew; files whose object is lost are given the
-   one that their bytes have by now, or told of; bytes that are being deleted are told of by themselves.
+   one that their bytes have by now, or told of; bytes that are being deleted go, and are told of by themselves.
 
 A dry run tells what would be done, and does none of it. Nothing that is served is touched.
 """
@@ -102,13 +102,16 @@ class _Sweep:
 
     def trying(self, what: str, step: Callable[[], None]) -> None:
         """Do a step; one that fails is told, and does not stop the others."""
-        if self.deps.clock.monotonic() >= self.until:
-            raise _Over
+        self._check_time()
         try:
             step()
         except WeirError as error:
             logger().warning("%s is left for the next sweep: %s", what, error.detail)
             self.done.failed.append(what)
+
+    def _check_time(self) -> None:
+        if self.deps.clock.monotonic() >= self.until:
+            raise _Over
 
     # 1
 
@@ -169,6 +172,7 @@ class _Sweep:
         """Objects that no row tells of."""
         after: dict[str, str] | None = None
         while True:
+            self._check_time()  # of a bucket of millions, each in its place, the lists alone take longer
             page, after = self.deps.bucket.objects(after=after)
             latest = [one for one in page if one.is_latest]  # what was replaced or deleted ends by itself
             blobs = self._blobs(latest)
@@ -207,7 +211,7 @@ class _Sweep:
     def _found(self, one: found.Found) -> None:
         named = bytes_of(one.key)
         blob = self.deps.store.blob(*named) if named else None
-        is_file = blob is not None and blob.object_version == one.object_version
+        is_file = blob is not None and blob.object_version == one.object_version and not blob.is_going
         if is_file or not self._is_latest(one):
             if not self.done.dry_run:
                 found.remove(self.deps.store, one)
@@ -234,12 +238,18 @@ class _Sweep:
         blobs = {blob.sha256: blob for blob in self.deps.store.blobs(name)}
         for blob in blobs.values():
             if blob.is_going:
-                self.done.going.append(blob.key)
+                self.trying(blob.key, lambda blob=blob: self._going(blob))  # type: ignore[misc]
             else:
                 self._look_for(blob.key, blob.object_version, there)
         for file in self.deps.store.files_of_all(name):
             if file.state is State.AVAILABLE and (file.key, file.object_version) not in there:
                 self.trying(file.key, lambda file=file: self._file(file, blobs, there))  # type: ignore[misc]
+
+    def _going(self, blob: Blob) -> None:
+        """Bytes whose object is being deleted: whoever began it may have died."""
+        if not self.done.dry_run:
+            deleting.remove_going(blob, self.deps)
+        self.done.going.append(blob.key)
 
     def _file(self, file: File, blobs: Mapping[str, Blob], there: set[tuple[str, str]]) -> None:
         """A file that is served, and whose object was not seen."""
@@ -263,6 +273,7 @@ class _Sweep:
         there: set[tuple[str, str]] = set()
         after: dict[str, str] | None = None
         while True:
+            self._check_time()
             page, after = self.deps.bucket.objects(prefix=f"packages/{name}/", after=after)
             there |= {(one.key, one.object_version) for one in page}
             if after is None:

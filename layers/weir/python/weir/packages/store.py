@@ -137,6 +137,17 @@ def stored_version(before: Version | None, after: Version, now: datetime) -> Wri
     return _changed(items.version_item(changed), before.revision)
 
 
+def same_state(version: Version) -> Write:
+    """The condition that a version is in the state that it was read in: not deleted meanwhile, say."""
+    return Write(
+        key=version_key(version.name, version.version),
+        when="#state = :read",
+        values={"read": version.state.value},
+        names={"state": "state"},
+        check=True,
+    )
+
+
 def stored_manifest(version: Version, manifest: Manifest) -> Write:
     """The write of what a version declares: once, with the write of the version that comes to count it."""
     item = items.manifest_item(version.name, version.version, manifest)

@@ -1,11 +1,12 @@
-"""For the models of bodies: what a validator of a whole model says of one of its fields, and unions that go unnamed.
+"""For what requests tell: errors of one field from a whole model's validator, unions that go unnamed, moments.
 
 ``runtime.field_errors`` tells of them. Apart from it because this loads pydantic.
 """
 
-from typing import Any
+from datetime import datetime
+from typing import Annotated, Any
 
-from pydantic import ValidationError, ValidatorFunctionWrapHandler, WrapValidator
+from pydantic import AfterValidator, AwareDatetime, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from weir.runtime.field_errors import OF_A_FIELD
@@ -32,3 +33,14 @@ def _moved(one: Any) -> InitErrorDetails:
 
 UNTAGGED = WrapValidator(_without_tag)
 """After a union's ``Field(discriminator=...)``: errors are placed as in the body, ``rules.1.name``, without the tag."""
+
+
+def _plausible(moment: datetime) -> datetime:
+    """A time of every zone, and of the months around it: what is near the year 1 or 9999 is none in UTC."""
+    if not 2000 <= moment.year < 9000:
+        raise ValueError("must be within the years 2000 to 8999")
+    return moment
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(_plausible)]
+"""A time with its zone, that can be reckoned with."""
