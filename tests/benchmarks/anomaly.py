@@ -59,7 +59,7 @@ def read(path: Path) -> Points:
     ValueError
         The file has other columns, or a row's time is none.
     """
-    with path.open(newline="") as file:
+    with path.open(newline="", encoding="utf-8-sig") as file:
         lines = csv.reader(file)
         if [name.strip() for name in next(lines, [])][:2] != ["timestamp", "value"]:
             raise ValueError(f"{path}: the columns are not timestamp,value")

@@ -91,7 +91,7 @@ def test_alarms_are_made_as_they_are_meant_and_again_without_harm(client: Any, a
     for one in found.values():
         assert one["AlarmActions"] == one["OKActions"] == [TOPIC]
         assert (one["EvaluationPeriods"], one["ComparisonOperator"]) == (PERIODS, "GreaterThanThreshold")
-        assert one["TreatMissingData"] == "notBreaching"
+        assert one["TreatMissingData"] == "missing"  # neither an alarm nor the end of one
         assert sum(metric.get("ReturnData", False) for metric in one["Metrics"]) == 1
         for metric in one["Metrics"]:
             if "MetricStat" in metric:

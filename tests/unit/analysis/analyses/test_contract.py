@@ -47,6 +47,8 @@ def test_streams_are_names_or_tags() -> None:
         ),
         ({"streams": ["a"], "range": {"from": "2026-11-21T00:00:00Z", "to": "2026-11-20T00:00:00Z"}}, "range.to"),
         ({"streams": ["a"], "range": {"from": "2026-11-20T00:00:00", "to": "2026-11-21T00:00:00Z"}}, "range.from"),
+        ({"streams": ["a"], "range": {"from": "0001-01-01T00:00:00+14:00", "to": "2026-11-21T00:00Z"}}, "range.from"),
+        ({"streams": ["a"], "range": {"from": "2026-11-20T00:00:00Z", "to": "9999-12-31T23:59:59-14:00"}}, "range.to"),
         ({"streams": ["a"], "schedule": "nightly"}, "schedule"),
         ({"streams": ["a"], "headroom": -1}, "headroom"),
     ],

@@ -7,7 +7,7 @@ import pytest
 
 from tests.unit.analysis.telling.analyses import Says, Silent, document, sentences
 from weir.analysis.telling.asking import Answered, answer
-from weir.analysis.telling.prompts import QUESTION, shipped
+from weir.analysis.telling.prompts import QUESTION, Prompt, shipped
 
 
 def answered(question: str, model: Any = None) -> Answered:
@@ -23,6 +23,8 @@ def answered(question: str, model: Any = None) -> Answered:
         ("write utilization?", ["write utilization p99"]),
         ("How many shards has clicks-2024?", []),
         ("Who are you?", []),
+        ("How many shards has orders-eu?", ["open shards"]),  # of no stream that it names: of any
+        ("How many shards has orders? And clicks?", ["open shards"]),
     ],
 )
 def test_without_a_model_the_facts_that_match_are_the_answer(question: str, facts: list[str]) -> None:
@@ -53,6 +55,20 @@ def test_a_number_of_the_question_or_of_nowhere_is_no_answer() -> None:
 
     assert one.by == "template"
     assert [fact["name"] for fact in one.facts] == ["open shards"]
+
+
+def test_a_prompt_that_fails_leaves_the_facts() -> None:
+    broken = Prompt(QUESTION, 2, "", ("streams",), "{{ streams.nothing }}")
+
+    one = answer(document(), "What does orders cost?", Says(sentences(("It costs $21.90.", ["f4"]))), broken)
+
+    assert (one.by, [fact["name"] for fact in one.facts]) == ("template", ["cost of a month"])
+
+
+def test_a_question_names_whole_streams() -> None:
+    one = answer(document(orders="s", clicks="s-2"), "How many shards has s-2?", None, shipped()[QUESTION])
+
+    assert [fact["stream"] for fact in one.facts] == []
 
 
 def test_a_model_that_cannot_be_reached_leaves_the_facts() -> None:

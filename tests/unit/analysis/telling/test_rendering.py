@@ -76,10 +76,18 @@ def test_what_could_reach_further_grow_or_run_on_is_refused_when_it_is_stored(te
         "{% for a in x %}{% if x == y %}{% endif %}{% endfor %}",
         "{% for a in x %}{% for b in y %}{{ long }}{% endfor %}{% endfor %}",
         "{{ x" + (" | join('" + "-" * 90 + "')") * 9 + " }}",
+        "{% for a in long %}{% for b in long %}{% endfor %}{% endfor %}",
+        "{% for a in x | reverse %}{% for b in x | reverse %}{% endfor %}{% endfor %}",
+        "{% for a in x | sort %}{% for b in [" + "1," * 300 + "] %}{% endfor %}{% endfor %}",
+        "{% for a in map | items %}{% for b in map | dictsort %}{% endfor %}{% endfor %}",
+        "{% for a in x %}" + "{% if long | title | length == 3 %}{% endif %}" * 50 + "{% endfor %}",
+        "{% for a in x %}" + "{% if x | string == '3' %}{% endif %}" * 50 + "{% endfor %}",
+        "{% for a in x %}" + "{% if 'b' in long %}{% endif %}" * 50 + "{% endfor %}",
     ],
 )
 def test_what_reaches_further_or_runs_on_when_it_is_rendered_is_an_error_of_the_values(template: str) -> None:
-    values = {"x": list(range(300)), "y": list(range(300)), "long": "-" * 1000}
+    many = list(range(300))
+    values = {"x": many, "y": many, "long": "-" * 1000, "map": {str(n): n for n in many}}
     check(template, tuple(values))
 
     with pytest.raises(Invalid) as refused:
@@ -92,6 +100,12 @@ def test_what_reaches_further_or_runs_on_when_it_is_rendered_is_an_error_of_the_
 def test_values_are_those_that_are_declared(values: dict[str, Any], told: str) -> None:
     with pytest.raises(Invalid, match=told):
         render("{{ x }}", ("x",), values)
+
+
+def test_what_goes_through_nothing_costs_next_to_nothing() -> None:
+    inner = "{{ x | length }}{{ x | first | default('-') }}{% if 'a' in name %}{{ name | upper }}{% endif %}"
+
+    assert made("{% for a in x %}" + inner + "{% endfor %}", x=list(range(1000)), name="an") == "10000AN" * 1000
 
 
 def test_the_budget_is_of_one_rendering(monkeypatch: pytest.MonkeyPatch) -> None:

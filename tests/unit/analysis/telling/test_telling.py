@@ -7,7 +7,8 @@ import pytest
 
 from tests.unit.analysis.telling.analyses import Says, Silent, document, fact, sentences
 from weir.analysis.telling.document import numbered
-from weir.analysis.telling.prompts import FINDINGS, shipped
+from weir.analysis.telling.model import ModelUnavailable, Said
+from weir.analysis.telling.prompts import FINDINGS, Prompt, shipped
 from weir.analysis.telling.statements import MOST_DATA
 from weir.analysis.telling.telling import Told, tell
 
@@ -46,6 +47,16 @@ def test_a_model_that_cannot_be_reached_leaves_the_findings_own_words() -> None:
     assert one.note == "The model can't be reached. These are the findings' own words."
 
 
+def test_a_prompt_that_fails_leaves_the_findings_own_words() -> None:
+    broken = Prompt(FINDINGS, 2, "", ("streams",), "{{ streams.nothing }}")
+    model = Says(sentences(("Readers are 90 s behind.", ["f1"])))
+
+    one = tell(document(), model, broken)
+
+    assert (one.by, model.asked) == ("template", [])
+    assert one.note == "The prompt 'findings' has no text for these values. These are the findings' own words."
+
+
 def test_what_the_facts_bear_stands() -> None:
     model = Says(
         sentences(
@@ -69,6 +80,8 @@ def test_what_the_facts_bear_stands() -> None:
         ("orders needs three shards.", ["f3"]),
         ("orders is busy.", []),
         ("orders is busy.", ["f99"]),
+        ("orders is busy: see https://example.com.", ["f2"]),
+        ("orders is busy: [see here](x).", ["f2"]),
     ],
 )
 def test_what_they_do_not_bear_is_asked_again_once_and_then_left_out(wrong: tuple[str, list[str]]) -> None:
@@ -81,6 +94,19 @@ def test_what_they_do_not_bear_is_asked_again_once_and_then_left_out(wrong: tupl
     assert one.note == "1 sentence(s) were left out: the facts do not bear them."
     assert len(model.asked) == 2
     assert wrong[0] in model.asked[1][0]
+
+
+def test_what_stood_stands_where_the_model_is_gone_when_it_is_asked_again() -> None:
+    class Gone(Says):
+        def ask(self, instructions: str, data: str, most_tokens: int) -> Said:
+            if self.asked:
+                raise ModelUnavailable("A cap is used up.")
+            return super().ask(instructions, data, most_tokens)
+
+    one = told(Gone(sentences(("Readers are 90 s behind.", ["f1"]), ("orders is at 97 %.", ["f2"]))))
+
+    assert (texts(one), one.by) == (["Readers are 90 s behind."], "model")
+    assert one.note == "1 sentence(s) were left out: the facts do not bear them."
 
 
 def test_what_is_mended_stands() -> None:

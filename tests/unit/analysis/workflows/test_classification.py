@@ -37,7 +37,9 @@ def test_each_kind(kind: str) -> None:
         ([7.0], "unknown"),
         ([None] * WEEK, "unknown"),
         ([0.0] * 160 + [None] * 8, "dead"),
-        ([0.0] * 100 + [None] * 68, "idle"),
+        ([0.0] * 100 + [None] * 68, "unknown"),
+        ([1.0] + [0.0] * 150 + [None] * 17, "unknown"),
+        ([1.0] + [0.0] * 151 + [None] * 16, "idle"),
     ],
 )
 def test_what_is_missing_is_not_zero(values: Values, kind: str) -> None:

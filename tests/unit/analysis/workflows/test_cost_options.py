@@ -104,6 +104,19 @@ def test_missing_points_are_not_taken_for_zero() -> None:
     assert not next(fact for fact in holed if fact.name == "month now").complete
 
 
+def test_a_month_of_few_points_says_so_and_asks_for_nothing() -> None:
+    # Given writers that rest for hours of which nothing is known, on ten shards
+    told = found("cost", hourly([500.0, None] * (WEEK // 2), 100.0, open_shards=10))
+
+    for id_ in ("cost-now", "cost-lower"):
+        assert told[id_].title.endswith(", going by 50 % of its points; the others are not known")
+        assert (told[id_].severity, evidence(told[id_])["points known"]) == ("info", 50.0)
+    # And with nine in ten known it is not worth a word
+    told = found("cost", hourly(([500.0] * 9 + [None]) * 17, 100.0, open_shards=10))
+    assert told["cost-lower"].severity == "warning"
+    assert "going by" not in told["cost-now"].title
+
+
 def test_reads_that_are_not_known_are_not_priced_as_none() -> None:
     # Given a stream on demand whose reading has no points
     facts = week(500.0, mode="ON_DEMAND", open_shards=4, bytes_out=[None] * WEEK)

@@ -85,6 +85,31 @@ def test_an_age_that_keeps_rising_is_told_with_when_it_ends() -> None:
     assert told["time until records expire unread"] == pytest.approx((1440 - 47) / 24)
 
 
+def test_readers_whose_age_ends_while_records_come_are_not_seen() -> None:
+    # Given readers of whom nothing is published after the second of five periods
+    dead = {"age": [0.0, 5.0, None, None, None], "records": [9.0] * 5, "bytes_in": [9.0] * 5}
+    finding = found("performance", stream(**dead))["readers-unseen"]
+
+    assert finding.severity == "warning"
+    assert evidence(finding)["iterator age, last known"] == "2026-11-16 00:01 UTC"
+    assert evidence(finding)["periods with records and no age"] == 3
+    # And with enhanced fan-out they may be there all the same
+    assert found("performance", stream(**dead, consumers=1))["readers-unseen"].severity == "info"
+
+
+@pytest.mark.parametrize(
+    ("age", "records"),
+    [
+        ([0.0, 5.0, 5.0, None, None], [9.0] * 5),  # the latest points may be late
+        ([0.0, None, None, None, 5.0], [9.0] * 5),
+        ([0.0, 5.0, None, None, None], [9.0, 9.0, 0.0, 0.0, None]),
+        ([None] * 5, [9.0] * 5),  # which is told as a metric that is missing
+    ],
+)
+def test_a_gap_alone_tells_nothing_of_readers(age: list[float | None], records: list[float | None]) -> None:
+    assert "readers-unseen" not in found("performance", stream(age=age, records=records, bytes_in=records))
+
+
 def test_an_age_that_swings_is_not_rising() -> None:
     swings = [60_000.0 * (n % 6) for n in range(48)]
     assert "readers-falling-behind" not in found("performance", stream(period=3600, age=swings))
@@ -138,6 +163,14 @@ def test_a_hot_shard_has_well_over_the_mean() -> None:
     assert evidence(told)["shardId-000000000002, times the mean"] == pytest.approx(1.8)
     hurt = found("performance", stream(**load([1.0]), shards=sharded(300.0, 300.0, 900.0, throttled=2.0)))["hot-shard"]
     assert hurt.severity == "warning"
+
+
+def test_a_shard_that_a_reshard_has_just_made_makes_no_other_hot() -> None:
+    # Given three even shards, and two that were there for the last of ten periods
+    values = {f"shardId-{i:012d}": [100.0] * 10 if i < 3 else [None] * 9 + [100.0] for i in range(5)}
+    shards = {shard: {"IncomingRecords": metric("IncomingRecords", each)} for shard, each in values.items()}
+
+    assert "hot-shard" not in found("performance", stream(**load([1.0] * 10), shards=shards))
 
 
 def test_even_shards_and_a_shard_without_points_tell_nothing() -> None:

@@ -145,7 +145,7 @@ class Alarms:
             EvaluationPeriods=alarm.periods,
             DatapointsToAlarm=alarm.periods,
             ComparisonOperator="GreaterThanThreshold",
-            TreatMissingData="notBreaching",
+            TreatMissingData="missing",  # a reader that dies late publishes no age any more, and nothing is well again
             AlarmActions=[tell],
             OKActions=[tell],
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,8 +88,8 @@ def answer(document: Mapping[str, Any], question: str, model: Model | None, prom
     if model is None:
         return _by_facts(known, question, "No model is configured: these are the facts that match the question.")
     data = shortened({"range": document.get("range"), "question": question}, known)
-    instructions = with_text(prompt, streams=len(known.streams), sentences=MOST_SENTENCES)
     try:
+        instructions = with_text(prompt, streams=len(known.streams), sentences=MOST_SENTENCES)
         said = state(model, instructions, data, data["facts"], names_in(document))
     except ModelUnavailable as error:
         return _by_facts(known, question, f"{error} These are the facts that match the question.")
@@ -122,8 +122,7 @@ def _matching(known: Numbered, question: str) -> list[tuple[str, Mapping[str, An
     """The facts whose words the question has, most of them first; of the streams that it names, where it names any."""
     asked = _words(question)
     wanted = asked | {alike for word in asked for alike in _ALIKE.get(word, ())}
-    lowered = question.lower()
-    named = {stream for stream in known.streams if stream.lower() in lowered}
+    named = _named(known.streams, question)
     scored = [
         (len(_words(f"{fact['name']} {fact.get('unit', '')}") & wanted), name, fact)
         for name, fact in known.facts.items()
@@ -131,6 +130,12 @@ def _matching(known: Numbered, question: str) -> list[tuple[str, Mapping[str, An
     ]
     best = sorted((one for one in scored if one[0]), key=lambda one: (-one[0], int(one[1][1:])))
     return [(name, fact) for _, name, fact in best[:_MOST_FACTS]]
+
+
+def _named(streams: Iterable[str], question: str) -> set[str]:
+    """The streams that a question names in full: ``orders`` is not in ``orders-eu``."""
+    lowered = question.lower()
+    return {one for one in streams if re.search(rf"(?<![\w-])(?<!\w\.){re.escape(one.lower())}(?!\.?[\w-])", lowered)}
 
 
 def _words(text: str) -> set[str]:

@@ -16,6 +16,7 @@ from typing import Any
 from uuid import uuid4
 
 from weir.analysis.analyses.shapes import SCHEMA, SHAPES
+from weir.analysis.telling.model import ModelUnavailable
 from weir.runtime.clock import Clock, parse_rfc3339, rfc3339
 from weir.runtime.dynamodb import Item, Table, Write
 from weir.runtime.errors import Conflict, FieldError, Forbidden, Invalid, NotFound, PreconditionFailed
@@ -238,7 +239,8 @@ def _check_owner(prompt: Prompt, who: Principal) -> None:
 
 
 def _check_match(prompt: Prompt, if_match: str | None) -> None:
-    if if_match is None or prompt.etag not in [tag.strip() for tag in if_match.split(",")]:
+    tags = [] if if_match is None else [tag.strip() for tag in if_match.split(",")]
+    if tags != ["*"] and prompt.etag not in tags:
         raise _changed(prompt)
 
 
@@ -278,9 +280,15 @@ def _prompt_of(item: Mapping[str, Any]) -> Prompt:
 
 
 def with_text(prompt: Prompt, **values: Any) -> str:
-    """The text of a prompt for some of Weir's own values: those that it names."""
+    """The text of a prompt for some of Weir's own values: those that it names.
+
+    ModelUnavailable where it can't be made of them, as an edited template may: an analysis is told all the same.
+    """
     from weir.analysis.telling import rendering
 
-    return rendering.render(
-        prompt.template, prompt.variables, {name: values.get(name, "") for name in prompt.variables}
-    )
+    try:
+        return rendering.render(
+            prompt.template, prompt.variables, {name: values.get(name, "") for name in prompt.variables}
+        )
+    except Invalid as error:
+        raise ModelUnavailable(f"The prompt {prompt.prompt_id!r} has no text for these values.") from error

@@ -2,14 +2,15 @@
 
 A stranger's template is code. The sandbox keeps it from Python's inside; what could be made to run or to grow without
 end is not in the language here: calls, macros, imports, blocks, assignments and arithmetic are refused when a template
-is stored; filters take short constants alone; loops, searches and comparisons are counted; and a text, or a piece of
-one, that passes its most is an error.
+is stored; filters take short constants alone; loops, filters, searches and comparisons are counted, each by how much it
+goes through; and a text, or a piece of one, that passes its most is an error.
 https://jinja.palletsprojects.com/en/stable/sandbox/
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
+from contextvars import ContextVar
 from functools import lru_cache, wraps
 from typing import Any
 
@@ -25,7 +26,10 @@ MOST_RENDERED = 100_000
 """Characters of what comes of it."""
 
 MOST_STEPS = 20_000
-"""Turns of all its loops together."""
+"""Turns of all its loops together, and items and pieces of texts that filters and searches go through."""
+
+_PIECE = 250
+"""Characters of a text that are a step."""
 
 _DEEPEST_LOOP = 3
 _MOST_ARGUMENT = 100
@@ -36,6 +40,9 @@ _FILTERS = frozenset(
         "trim", "truncate", "unique", "upper",
     }
 )  # fmt: skip
+_GLANCES = frozenset({"count", "d", "default", "first", "last", "length"})
+"""Filters that go through nothing."""
+
 _TESTS = frozenset(
     {
         "defined", "undefined", "none", "number", "string", "mapping", "sequence", "true", "false", "in", "eq", "ne",
@@ -110,28 +117,66 @@ class _Dict(dict[str, Any]):
     __hash__ = None
 
 
+class _Text(str):
+    """A text of which every search is counted."""
+
+    _budget: _Budget
+
+    def __contains__(self, item: object) -> bool:
+        self._budget.spend(1 + len(self) // _PIECE)
+        return super().__contains__(item)  # type: ignore[operator]  # a TypeError of no text is told as any
+
+
+_SPENDING: ContextVar[_Budget | None] = ContextVar("_SPENDING", default=None)
+"""The budget of the rendering that is under way: filters are the environment's, which all renderings share."""
+
+_COUNTED = "counted"
+
+
+def _walked(items: Iterable[Any]) -> Iterable[Any]:
+    """What a loop goes through, a step each: texts, what filters made, and lists of the template are no `_List`."""
+    budget = _SPENDING.get()
+    return items if budget is None or isinstance(items, _List | _Dict) else budget.walk(iter(items))
+
+
 @lru_cache(maxsize=1)
 def _environment() -> ImmutableSandboxedEnvironment:
     made = ImmutableSandboxedEnvironment(
         undefined=StrictUndefined, autoescape=False, trim_blocks=True, lstrip_blocks=True
     )
     made.globals.clear()
-    made.filters = {name: _bounded(made.filters[name]) for name in _FILTERS}
+    made.filters = {_COUNTED: _walked, **{name: _bounded(name, made.filters[name]) for name in _FILTERS}}
     made.tests = {name: made.tests[name] for name in _TESTS}
     return made
 
 
-def _bounded(filter_: Callable[..., Any]) -> Callable[..., Any]:
-    """A filter whose answer is no text of more characters than all that is rendered may have: chained, they double."""
+def _bounded(name: str, filter_: Callable[..., Any]) -> Callable[..., Any]:
+    """A filter that is counted, and whose answer is no text of more characters than all that is rendered may have.
+
+    Chained, they double.
+    """
 
     @wraps(filter_)
     def checked(*arguments: Any, **named: Any) -> Any:
+        budget = _SPENDING.get()
+        if budget is not None:
+            budget.spend(1 if name in _GLANCES else 1 + sum(map(_steps, arguments)))
         made = filter_(*arguments, **named)
-        if isinstance(made, str) and len(made) > MOST_RENDERED:
-            raise _TooMuch
+        if isinstance(made, str) and name not in _GLANCES:
+            if len(made) > MOST_RENDERED:
+                raise _TooMuch
+            if budget is not None:
+                budget.spend(_steps(made))
         return made
 
     return checked
+
+
+def _steps(value: Any) -> int:
+    """What going through a value takes."""
+    if isinstance(value, str):
+        return len(value) // _PIECE
+    return len(value) if isinstance(value, Sized) else 0
 
 
 def check(template: str, variables: tuple[str, ...]) -> None:
@@ -162,15 +207,14 @@ def render(template: str, variables: tuple[str, ...], values: Mapping[str, Any])
     if unknown := sorted(set(values) - set(variables)):
         raise _wrong("values", f"the prompt knows no {', '.join(unknown)}")
     budget, room, pieces = _Budget(MOST_STEPS), _Budget(MOST_RENDERED), []
+    spending = _SPENDING.set(budget)
     try:
-        compiled = _environment().from_string(template)
+        compiled = _environment().from_string(_with_counted_loops(template))
         for piece in compiled.generate({name: _counted(value, budget) for name, value in values.items()}):
             room.spend(len(piece))
             pieces.append(piece)
     except _TooMuch as error:
-        raise _wrong(
-            "values", f"make more than {MOST_RENDERED:,} characters or {MOST_STEPS:,} turns of loops"
-        ) from error
+        raise _wrong("values", f"make more than {MOST_RENDERED:,} characters or {MOST_STEPS:,} steps") from error
     except (
         TemplateError,
         TypeError,
@@ -181,7 +225,16 @@ def render(template: str, variables: tuple[str, ...], values: Mapping[str, Any])
         RecursionError,
     ) as error:
         raise _wrong("values", f"do not fit the template: {str(error)[:200]}") from error
+    finally:
+        _SPENDING.reset(spending)
     return "".join(pieces)
+
+
+def _with_counted_loops(template: str) -> nodes.Template:
+    tree = _environment().parse(template)
+    for loop in list(tree.find_all(nodes.For)):
+        loop.iter = nodes.Filter(loop.iter, _COUNTED, [], [], None, None, lineno=loop.lineno)
+    return tree
 
 
 def _below(node: nodes.Node) -> Iterator[nodes.Node]:
@@ -229,6 +282,10 @@ def _counted(value: Any, budget: _Budget) -> Any:
         return _Dict({str(key): _counted(item, budget) for key, item in value.items()}, budget)
     if isinstance(value, list | tuple):
         return _List([_counted(item, budget) for item in value], budget)
+    if isinstance(value, str):
+        text = _Text(value)
+        text._budget = budget
+        return text
     return value
 
 

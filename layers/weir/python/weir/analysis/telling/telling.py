@@ -48,8 +48,9 @@ def tell(document: Mapping[str, Any], model: Model | None, prompt: Prompt) -> To
         return by_template(known, "No model is configured: these are the findings' own words.")
     data = {"range": document.get("range"), "findings": list(known.findings), "facts": dict(known.facts)}
     data = shortened(data, known)
-    instructions = with_text(prompt, streams=len(known.streams), findings=len(known.findings), sentences=MOST_SENTENCES)
+    counts = {"streams": len(known.streams), "findings": len(known.findings), "sentences": MOST_SENTENCES}
     try:
+        instructions = with_text(prompt, **counts)
         said = state(model, instructions, data, data["facts"], names_in(document))
     except ModelUnavailable as error:
         return by_template(known, f"{error} These are the findings' own words.")

@@ -1,9 +1,9 @@
 """What kind of stream it is, and the rule that decided: the first that holds, in this order.
 
 unknown (fewer than half of the points are known, or fewer than a day of them), dead (not a record in a week of which at
-least 90 % is known), idle (a record in fewer than 5 % of the periods), growing (an evident trend of at least 20 % over
-the range), periodic (follows the hours of the day or of the week), spiky (p99 at least three times the median, or a
-coefficient of variation of at least 1), else steady.
+least 90 % is known), idle (a record in fewer than 5 % of the periods; unknown where less than 90 % is known), growing
+(an evident trend of at least 20 % over the range), periodic (follows the hours of the day or of the week), spiky (p99
+at least three times the median, or a coefficient of variation of at least 1), else steady.
 """
 
 from __future__ import annotations
@@ -57,6 +57,9 @@ def _rules(shape: Shape) -> Iterator[tuple[str, str, tuple[Fact, ...]]]:
     share = 100 * sum(1 for value in load.known if value > 0) / len(load.known)
     active = load.fact("active periods", share, "%", "periods above zero / known periods")
     if share < ACTIVE:
+        if load.completeness < SURE:
+            told = f"something came in only {active.text} of the periods that are known, which are {known.text}"
+            yield "unknown", told, (active, known, days)
         yield "idle", f"something came in only {active.text} of the periods", (active, days)
     change = shape.change
     grown = load.fact("change over the range", change, "%", "Theil-Sen slope x range / mean")

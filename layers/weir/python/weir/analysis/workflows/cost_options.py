@@ -15,7 +15,7 @@ from weir.analysis.cost import HOURS_A_MONTH, PAYLOAD_UNIT, Cost, stream_month
 from weir.analysis.facts import Fact
 from weir.analysis.findings import Finding
 from weir.analysis.prices import PICO
-from weir.analysis.workflows.results import Options, WorkflowResult
+from weir.analysis.workflows.results import COMPARABLE, Options, WorkflowResult
 from weir.analysis.workflows.scaling import Plan, needed_shards, plan_of
 from weir.analysis.workflows.series import MetricSeries
 from weir.analysis.workflows.stream_facts import StreamFacts
@@ -32,7 +32,11 @@ _FARTHEST = 1000.0
 
 @dataclass(frozen=True)
 class _Rates:
-    """A month of the mean load; `out_kib` None is not known. `volume` is the mean, all `facts` what it rests on."""
+    """A month of the mean load; `out_kib` None is not known. `volume` is the mean, all `facts` what it rests on.
+
+    `known` is the share of the range that the mean is of, where that is too little to go by: writers that rest for
+    hours may have no points for them.
+    """
 
     units: float
     kib: float
@@ -40,6 +44,7 @@ class _Rates:
     out_kib: float | None
     volume: Fact
     facts: tuple[Fact, ...]
+    known: Fact | None = None
 
 
 def cost(stream: StreamFacts, options: Options) -> WorkflowResult:
@@ -51,7 +56,7 @@ def cost(stream: StreamFacts, options: Options) -> WorkflowResult:
     choices = _choices(stream, rates, plan)
     told = tuple(choice.fact for choice in choices.values())
     facts = (*told, *_advised(plan), *_basis(stream), *rates.facts)
-    findings = (*_now(choices, facts), *_break_even(stream, rates, options, facts))
+    findings = (*_now(choices, facts, rates.known), *_break_even(stream, rates, options, facts))
     return WorkflowResult(findings, facts)
 
 
@@ -84,6 +89,8 @@ def _rates(stream: StreamFacts) -> _Rates | None:
         return None
     month = HOURS_A_MONTH * 3600 / (len(pairs) * size.period)
     total = math.fsum(b for b, _ in pairs) * month
+    share = len(pairs) / len(size)
+    known = size.fact("points known", 100 * share, "%", "periods with bytes and records")
     return _Rates(
         math.fsum(r * math.ceil(b / r / PAYLOAD_UNIT) for b, r in pairs if r >= 1) * month,
         math.fsum(r * math.ceil(b / r / 1024) for b, r in pairs if r >= 1) * month,
@@ -91,6 +98,7 @@ def _rates(stream: StreamFacts) -> _Rates | None:
         _month_of(stream.metric("GetRecords.Bytes")),
         stream.measures["volume in, mean"],
         (stream.measures["records in, mean"], stream.measures["volume in, mean"], stream.measures["volume out, mean"]),
+        known if share < COMPARABLE else None,
     )
 
 
@@ -169,13 +177,15 @@ def _basis(stream: StreamFacts) -> tuple[Fact, ...]:
     )
 
 
-def _now(choices: dict[str, _Choice], facts: tuple[Fact, ...]) -> Iterator[Finding]:
+def _now(choices: dict[str, _Choice], facts: tuple[Fact, ...], known: Fact | None) -> Iterator[Finding]:
     now = choices["now"]
     at_least = "" if now.priced else "at least "
+    going_by = "" if known is None else f", going by {known.text} of its points; the others are not known"
+    facts = facts if known is None else (*facts, known)
     yield Finding(
         "cost-now",
         "info",
-        f"A month like this range costs {at_least}{now.fact.text}",
+        f"A month like this range costs {at_least}{now.fact.text}{going_by}",
         facts,
         "List prices, without discounts and without what is not counted.",
     )
@@ -196,8 +206,8 @@ def _now(choices: dict[str, _Choice], facts: tuple[Fact, ...]) -> Iterator[Findi
     }[best]
     yield Finding(
         "cost-lower",
-        "warning" if 100 * saved >= WORTH * now.usd else "info",
-        f"The {month.name} would cost {month.text}, which saves {saving.text}, {share.text}",
+        "warning" if known is None and 100 * saved >= WORTH * now.usd else "info",
+        f"The {month.name} would cost {month.text}, which saves {saving.text}, {share.text}{going_by}",
         (saving, share, *facts),
         how,
     )

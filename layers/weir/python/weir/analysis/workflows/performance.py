@@ -7,6 +7,7 @@ hot when it has well over the mean: one-minute sums hide bursts, so that a run c
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -32,6 +33,9 @@ NOTABLE = 1.0
 RISK = 0.5
 """Share of the retention from which an iterator age is a risk."""
 
+UNSEEN = 3
+"""Periods at the end of a range, with records but without any iterator age, that are no accident."""
+
 _SLOW = 5.0
 _BEHIND_MS = 60_000.0
 _HOUR = 3600
@@ -45,6 +49,7 @@ def performance(stream: StreamFacts, options: Options) -> WorkflowResult:
         *_throttles(stream),
         *_hot(stream),
         *_age(stream, options.slo),
+        *_unseen(stream),
         *_latencies(stream),
         *_failures(stream),
         *_of_a_run(stream, options.slo),
@@ -132,16 +137,27 @@ def _periods(series: MetricSeries, name: str) -> Fact:
 
 
 def hottest(stream: StreamFacts) -> tuple[str, Fact, Fact] | None:
-    """The shard with the most records, its share as times the mean, and the mean; None without shard-level points."""
+    """The shard with the most records, its share as times the mean, and the mean; None without shard-level points.
+
+    Only the periods count in which all shards have a point: one that a reshard has just made is not cold for it.
+    """
     found = {shard: by_name.get("IncomingRecords") for shard, by_name in stream.shards.items()}
-    known = [(one.total, shard, one) for shard, one in found.items() if one is not None and one.total is not None]
-    records = sum(total for total, _, _ in known)
-    if len(known) < 2 or len(known) != len(found) or not records:
+    shards = {shard: one for shard, one in found.items() if one is not None}
+    if len(shards) < 2 or len(shards) != len(found) or len({(one.start, len(one)) for one in shards.values()}) > 1:
         return None
-    mean = records / len(known)
-    total, shard, series = max(known, key=lambda one: one[:2])
-    times = series.fact(f"{shard}, times the mean", total / mean, "times", "its records / the mean of a shard")
-    return shard, times, series.fact("mean of a shard", mean, "records", "over the shards with points")
+    periods = [values for values in zip(*(one.values for one in shards.values()), strict=True) if None not in values]
+    totals = [math.fsum(value or 0.0 for value in values) for values in zip(*periods, strict=True)]
+    if not (records := math.fsum(totals)):
+        return None
+    mean = records / len(totals)
+    total, shard = max(zip(totals, shards, strict=True))
+    how = "its records / the mean of a shard, where all have points"
+    times = shards[shard].fact(f"{shard}, times the mean", total / mean, "times", how)
+    return (
+        shard,
+        times,
+        shards[shard].fact("mean of a shard", mean, "records", "over the periods where all have points"),
+    )
 
 
 def _hot(stream: StreamFacts) -> Iterator[Finding]:
@@ -215,6 +231,27 @@ def _falling_behind(age: MetricSeries, evidence: tuple[Fact, ...]) -> Iterator[F
         advice = f"At this pace, records expire unread in {left.text}. Add readers or shards."
     words = f"The iterator age keeps rising, to {last.text}"
     yield Finding("readers-falling-behind", "warning", words, tuple(facts), advice)
+
+
+def _unseen(stream: StreamFacts) -> Iterator[Finding]:
+    """An age that ends while records come: a reader that died is not behind, it is not seen at all."""
+    age, records = stream.metric("GetRecords.IteratorAgeMilliseconds"), stream.metric("IncomingRecords")
+    if age is None or records is None:
+        return
+    last = max(index for index, value in enumerate(age.values) if value is not None)
+    since = records.rest(age.at(last + 1))
+    active = since.fact("periods with records and no age", sum(1 for n in since.known if n > 0), "periods")
+    if not isinstance(active.value, int) or active.value < UNSEEN:
+        return
+    seen = age.fact("iterator age, last known", age.at(last).strftime("%Y-%m-%d %H:%M UTC"), "")
+    yield Finding(
+        "readers-unseen",
+        "info" if stream.consumers else "warning",
+        f"No reader was seen after {seen.text}, and records came in {active.text} since",
+        (seen, active, stream.measures["fan-out consumers"]),
+        "An age that is not published is no age of zero: see whether the readers stopped. Those with enhanced fan-out"
+        " do not show here.",
+    )
 
 
 def _latencies(stream: StreamFacts) -> Iterator[Finding]:
