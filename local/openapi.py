@@ -3,8 +3,8 @@
 Every module under ``functions/`` that makes an ``APIGatewayRestResolver`` is loaded beside the deployed layers, asked
 for its schema (https://docs.aws.amazon.com/powertools/python/latest/core/event_handler/openapi/) and for what its
 routes need of their callers, ``NEEDS``, and merged. ``openapi_answers`` then tells what every route answers besides its
-own, ``openapi_security`` who may call it, and ``openapi_page`` makes ``docs/api.md``, which people browse. No AWS is
-asked for anything.
+own, ``openapi_security`` who may call it, and ``openapi_page`` makes ``docs/api.md``, which people browse. The gateway,
+which is no such handler, has its routes in ``openapi_models``. No AWS is asked for anything.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from local import places
+from local import openapi_models, places
 from local.openapi_answers import COMPONENTS, SCHEMAS, with_common_answers, without_own_errors
 from local.openapi_page import page
 from local.openapi_security import SECURITY_SCHEMES, with_security
@@ -44,6 +44,7 @@ HEADING: dict[str, Any] = {
         {"name": "model prices", "description": "What tokens of models cost, from when on"},
         {"name": "model providers", "description": "Who serves models, and where; their keys can be written alone"},
         {"name": "model routes", "description": "From a name to models of providers, and for whom"},
+        openapi_models.TAG,
         {"name": "package files", "description": "Uploads and downloads of the files of packages, by presigned URLs"},
         {"name": "package imports", "description": "Repositories of the Hugging Face Hub as versions of packages"},
         {"name": "package trust", "description": "Rules, scores and signatures of versions; public keys"},
@@ -78,10 +79,12 @@ def document() -> dict[str, Any]:
         for method, operation in methods.items():
             guarded = with_security(operation, needs.get(f"{method.upper()} {path}"))
             methods[method] = with_common_answers(guarded)
+    components = {name: COMPONENTS[name] | openapi_models.COMPONENTS[name] for name in COMPONENTS}
+    components["schemas"] |= schemas
     return HEADING | {
         "info": _info(),
-        "paths": paths,
-        "components": COMPONENTS | {"schemas": schemas | COMPONENTS["schemas"], "securitySchemes": SECURITY_SCHEMES},
+        "paths": paths | openapi_models.paths(),
+        "components": components | {"securitySchemes": SECURITY_SCHEMES},
     }
 
 

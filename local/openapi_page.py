@@ -21,9 +21,10 @@ HEAD = """\
 
 Made from the handlers by `make openapi`, as is [openapi/weir.json](../openapi/weir.json), which tools read. Paths stand
 below the stage: `{server}`. Every failure is a [Problem](#problem) as `application/problem+json` (RFC 9457), those that
-no table tells included; every answer bears `X-Request-Id`, every 202 `Location`, and 409, 429 and 503 bear
-`Retry-After` where trying again may help. Where a route needs a log-in, send `Authorization: Bearer` with an access
-token or an API key; [guides/security.md](guides/security.md) tells which role brings which scope.
+no table tells included; the routes of models tell theirs in their callers' dialects
+([guides/gateway.md](guides/gateway.md)). Every answer bears `X-Request-Id`, every 202 `Location`, and 409, 429 and 503
+bear `Retry-After` where trying again may help. Where a route needs a log-in, send `Authorization: Bearer` with an
+access token or an API key; [guides/security.md](guides/security.md) tells which role brings which scope.
 """
 
 

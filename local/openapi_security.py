@@ -1,7 +1,8 @@
 """Who may call what: each operation's security, and the answers to those who may not.
 
-An access token and an API key are sent alike (RFC 6750), so there is one scheme. What stands in its list is the scope
-that the route asks for: OpenAPI 3.1 lets any scheme tell what a caller must hold
+An access token and an API key are sent alike (RFC 6750), so there is one scheme; the routes of models take either in
+``x-api-key`` as well, where some of their clients put it. What stands in a scheme's list is the scope that the route
+asks for: OpenAPI 3.1 lets any scheme tell what a caller must hold
 (https://spec.openapis.org/oas/v3.1.0#security-requirement-object).
 """
 
@@ -10,13 +11,19 @@ from typing import Any
 
 from local.openapi_answers import PROBLEM
 
-SCHEME = "bearer"
+SCHEME, KEY_SCHEME = "bearer", "x-api-key"
 SECURITY_SCHEMES = {
     SCHEME: {
         "type": "http",
         "scheme": "bearer",
         "description": "An access token, from POST /auth/login and its like, or an API key, from POST /api-keys",
-    }
+    },
+    KEY_SCHEME: {
+        "type": "apiKey",
+        "in": "header",
+        "name": KEY_SCHEME,
+        "description": "The same credential, for clients of models that send it so",
+    },
 }
 PUBLIC, SIGNED_IN = "public", "signed in"
 """As ``weir.runtime.http`` has them; a contract test holds the two together."""

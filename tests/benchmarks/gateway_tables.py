@@ -164,7 +164,8 @@ class Tables:
         values = plain(asked.get("ExpressionAttributeValues", {}))
         key = _key(asked["Key"])
         after = changed(self._checked(key, asked, values) or plain(asked["Key"]), asked, values)
-        return self._written(key, after, asked) | {"Attributes": wire(after)}
+        told = {"Attributes": wire(after)} if asked["ReturnValues"] == "ALL_NEW" else {}
+        return self._written(key, after, asked) | told
 
     def _put(self, asked: Mapping[str, Any]) -> Mapping[str, Any]:
         item, key = plain(asked["Item"]), _key(asked["Item"])

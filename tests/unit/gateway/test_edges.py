@@ -3,6 +3,7 @@
 import asyncio
 import json
 import socket
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,21 +12,28 @@ from aiohttp.abc import AbstractResolver
 from tests.unit.gateway.stub import Stub, answers, says
 from tests.unit.gateway.test_failures import ANSWER, error
 from tests.unit.gateway.world import COMPLETION, CONVERSATION, MESSAGE, PROVIDER_KEY, World, leading_to, run, serving
+from tests.unit.usage.metered import NOON, PICO
 from weir.gateway import upstream
 from weir.gateway.upstream import Upstreams
+from weir.usage.models import Price, Rates
 
-
-@pytest.mark.parametrize(
-    ("kind", "path", "asked", "headers"),
+CHAT, BEDROCK = "/openai/v1/chat/completions", "/bedrock/model/claude"
+TIERED = ("speed", "inference_geo", "service_tier", "serviceTier")
+DEARER = pytest.mark.parametrize(
+    ("kind", "path", "asked", "headers", "tier"),
     [
-        ("anthropic", "/anthropic/v1/messages", MESSAGE | {"speed": "fast"}, {}),
-        ("openai", "/openai/v1/chat/completions", COMPLETION | {"model": "claude", "service_tier": "priority"}, {}),
-        ("bedrock", "/bedrock/model/claude/converse", CONVERSATION | {"serviceTier": {"type": "priority"}}, {}),
-        ("bedrock", "/bedrock/model/claude/invoke", MESSAGE, {"x_amzn_bedrock_service_tier": "priority"}),
+        ("anthropic", "/anthropic/v1/messages", MESSAGE | {"speed": "fast"}, {}, "fast"),
+        ("anthropic", "/anthropic/v1/messages", MESSAGE | {"inference_geo": "us"}, {}, "us"),
+        ("openai", CHAT, COMPLETION | {"model": "claude", "service_tier": "priority"}, {}, "priority"),
+        ("bedrock", f"{BEDROCK}/converse", CONVERSATION | {"serviceTier": {"type": "priority"}}, {}, "priority"),
+        ("bedrock", f"{BEDROCK}/invoke", MESSAGE, {"x_amzn_bedrock_service_tier": "priority"}, "priority"),
     ],
 )
+
+
+@DEARER
 def test_what_costs_more_than_the_price_that_is_kept_is_not_asked_for(
-    kind: str, path: str, asked: dict[str, Any], headers: dict[str, str]
+    kind: str, path: str, asked: dict[str, Any], headers: dict[str, str], tier: str
 ) -> None:
     async def test() -> None:
         stub = Stub(answers(200, ANSWER))
@@ -33,8 +41,42 @@ def test_what_costs_more_than_the_price_that_is_kept_is_not_asked_for(
             reply = await world.ask(path, asked, **headers)
             assert reply.status == 400
             assert b"costs more" in reply.body
+            assert f"the tier {tier}".encode() in reply.body
             assert stub.requests == []
             assert world.records() == []
+
+    run(test)
+
+
+@DEARER
+def test_what_costs_more_is_asked_for_where_its_price_is_kept_and_charged_by_that(
+    kind: str, path: str, asked: dict[str, Any], headers: dict[str, str], tier: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Credentials:
+        access_key, secret_key, token = "AKIDEXAMPLE", "a secret of the function", "a session token"
+
+    monkeypatch.setattr("weir.gateway.bedrock.aws.credentials", lambda: Credentials)
+
+    async def test() -> None:
+        # Given a model whose price of that tier an admin has told
+        stub = Stub(answers(200, ANSWER))
+        async with leading_to(stub, kind=kind) as world:
+            begun = NOON - timedelta(days=900)
+            world.ledger.prices += [
+                Price("own", "p0", "claude-0", begun, Rates(PICO, PICO)),
+                Price("dear", "p0", "claude-0", begun, Rates(6 * PICO, 6 * PICO), tier=tier),
+            ]
+            # When it is asked for
+            reply = await world.ask(path, asked, **headers)
+            # Then it passes as it came, and is charged by that price
+            assert reply.status == 200, reply.body
+            told = json.loads(stub.requests[0].body)
+            assert [told.get(name) for name in TIERED] == [asked.get(name) for name in TIERED]
+            (record,) = world.records()
+            assert record.price_id == "dear"
+            # And what asks for no tier is not
+            await world.ask(path, {name: one for name, one in asked.items() if name not in TIERED})
+            assert {one.price_id for one in world.records()} == {"dear", "own"}
 
     run(test)
 

@@ -10,8 +10,10 @@ from aiohttp.abc import AbstractResolver
 from tests.unit.gateway.stub import JSON, SSE, Stub, answers, never, says, streams
 from tests.unit.gateway.world import COMPLETION, CONVERSATION, MESSAGE, PROVIDER_KEY, World, leading_to, run, serving
 from tests.unit.llm import wire
+from tests.unit.usage.metered import cap
 from weir.gateway import bedrock
 from weir.gateway.upstream import Upstreams
+from weir.usage.windows import name
 
 HELLO = {"id": "m", "type": "message", "content": [], "usage": {"input_tokens": 7, "output_tokens": 3}}
 ANSWER = json.dumps(HELLO).encode()
@@ -112,17 +114,29 @@ def test_an_answer_that_is_none_is_a_502(path: str, body: Any, kind: Any, behavi
     run(test)
 
 
-def test_a_provider_that_never_answers_is_a_504_and_charged_for_its_input() -> None:
+SILENT_IN_ITS_BODY = says(
+    b"HTTP/1.1 200 X\r\ncontent-type: application/json\r\ncontent-length: 500\r\n\r\n", then_closes=False
+)
+
+
+@pytest.mark.parametrize("silent", [never, SILENT_IN_ITS_BODY], ids=["no answer", "no body"])
+@pytest.mark.parametrize("mode", ["strict", "clamp", "expected"])
+def test_a_provider_that_takes_too_long_is_a_504_and_charged_for_what_it_may_have_made(silent: Any, mode: Any) -> None:
     async def test() -> None:
-        # Given one that is silent, and another behind it
-        async with leading_to(Stub(never), Stub(answers(200, ANSWER)), timeout_seconds=0.2) as world:
-            reply = await world.ask("/anthropic/v1/messages", MESSAGE)
+        # Given one that is silent, and another behind it, and a cap that must hold
+        ceiling = cap(100_000, "tokens", mode=mode)
+        stubs = (Stub(silent), Stub(answers(200, ANSWER)))
+        async with leading_to(*stubs, timeout_seconds=0.2, caps=(ceiling,)) as world:
+            reply = await world.ask("/anthropic/v1/messages", MESSAGE | {"max_tokens": 6_000})
             # Then the other is not asked: the first may be at it still
             assert (reply.status, reply.json["error"]["type"]) == (504, "timeout_error")
             (record,) = world.records()
             assert (record.status, record.provider, record.estimated) == (504, "p0", True)
-            assert record.input > 0
             assert len(record.attempts) == 1
+            # And it may charge for an answer that nobody waited for: what is likely counts, input and output
+            assert (record.input > 0, record.output) == (True, 1_500)
+            assert world.ledger.used("tokens", bucket=name("day", record.admitted_at)) == record.input + record.output
+            assert world.reserved() == 0
 
     run(test)
 

@@ -86,6 +86,43 @@ def test_another_request_with_the_key_is_refused(replays: Replays) -> None:
         claim(replays, "b", body=b'{"another": 1}')
 
 
+@pytest.mark.parametrize(
+    ("path", "kind", "first", "other"),
+    [
+        ("/anthropic/v1/messages", "anthropic", {"anthropic_beta": "context-1m"}, {"anthropic_beta": "context-2m"}),
+        ("/anthropic/v1/messages", "anthropic", {}, {"anthropic_beta": "context-1m"}),
+        (
+            "/anthropic/v1/messages",
+            "anthropic",
+            {"anthropic_version": "2023-06-01"},
+            {"anthropic_version": "2026-01-01"},
+        ),
+        ("/openai/v1/chat/completions", "openai", {}, {"openai_beta": "assistants=v2"}),
+    ],
+)
+def test_a_header_that_changes_what_is_asked_for_makes_another_request(
+    replays: Replays, path: str, kind: str, first: dict[str, str], other: dict[str, str]
+) -> None:
+    async def test() -> None:
+        # Given a call with a key
+        stub = Stub(answers(200, ANSWER))
+        async with leading_to(stub, kind=kind, replays=replays) as world:
+            assert (await world.ask(path, MESSAGE, idempotency_key="k1", **first)).status == 200
+            # When the same body comes again with the key, and asks for something else by a header
+            reply = await world.ask(path, MESSAGE, idempotency_key="k1", **other)
+            # Then it does not get the first one's answer
+            assert reply.status == 422
+            assert "another request" in reply.json["error"]["message"]
+            # And as it was asked first, with headers that change nothing, it does
+            again = await world.ask(
+                path, MESSAGE, idempotency_key="k1", **first, user_agent="another", x_request_id="r2"
+            )
+            assert (again.status, again.headers["idempotency-replayed"]) == (200, "true")
+            assert len(stub.requests) == 1
+
+    run(test)
+
+
 @pytest.mark.parametrize("changed", [{"user": "bob"}, {"route": "openai complete gpt"}, {"key": "k2"}])
 def test_a_key_means_something_to_its_user_on_its_route_alone(replays: Replays, changed: dict[str, str]) -> None:
     replays.keep(claimed(replays), Kept(200, HEADERS, b"{}"))

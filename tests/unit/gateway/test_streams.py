@@ -10,7 +10,7 @@ import pytest
 from tests.unit.gateway.stub import FRAMES, SSE, Stub, answers, streams
 from tests.unit.gateway.world import COMPLETION, CONVERSATION, MESSAGE, Client, World, run
 from tests.unit.llm import wire
-from weir.gateway import asgi, bedrock, streaming
+from weir.gateway import asgi, bedrock, streaming, upstream
 from weir.llm import sse
 from weir.llm.eventstream import EventStreamDecoder
 from weir.llm.models import Tokens
@@ -262,6 +262,27 @@ def test_a_provider_that_stops_in_mid_stream_is_not_waited_for_for_ever() -> Non
             (record,) = world.records()
             assert record.estimated
             assert record.input == 25
+
+    run(test)
+
+
+def test_a_provider_that_falls_silent_in_mid_stream_has_its_time_for_each_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test() -> None:
+        # Given a provider that sends five events, and then nothing, and whose time is long
+        monkeypatch.setattr(upstream, "IDLE_SECONDS", 0.2)
+
+        async def silent(writer: asyncio.StreamWriter) -> None:
+            await streams(wire.ANTHROPIC.events[:5], SSE, dies=False)(_Open(writer))
+            await asyncio.Event().wait()
+
+        async with served(Stub(silent)) as world:
+            # When nothing comes for too long, Then the stream ends in an error, and what was seen is charged
+            reply = await world.ask("/anthropic/v1/messages", MESSAGE | {"stream": True})
+            (*_, last) = sse.SseDecoder().feed(reply.body)
+            assert json.loads(last.data)["error"]["type"] == "timeout_error"
+            (record,) = world.records()
+            assert (record.estimated, record.input, record.error) == (True, 25, "too slow")
+            assert world.reserved() == 0
 
     run(test)
 

@@ -259,3 +259,22 @@ def test_requests_of_any_shape_are_bounded(dialect: Dialect, body: dict[str, Any
     limit = output_limit(dialect, clamp(dialect, body, 5))
     assert limit is not None
     assert limit <= 5 or "n" in body
+
+
+@pytest.mark.parametrize(
+    ("dialect", "body", "fee"),
+    [
+        ("anthropic", {"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, "web_search_20250305"),
+        ("anthropic", {"tools": [{"name": "mine"}, {"type": "code_execution_20250825"}]}, "code_execution_20250825"),
+        ("invoke", {"tools": [{"type": "web_search_20250305"}]}, "web_search_20250305"),
+        ("openai", {"web_search_options": {}}, "web_search_options"),
+        ("converse", {"toolConfig": {"tools": [{"systemTool": {"name": "nova_grounding"}}]}}, "systemTool"),
+        ("converse", {"additionalModelRequestFields": {"tools": [{"type": "web_search_1"}]}}, "web_search_1"),
+        ("anthropic", {"tools": [{"type": "web_fetch_20250910"}, {"type": "custom", "name": "web_search"}]}, ""),
+        ("converse", {"toolConfig": {"tools": [{"toolSpec": {"name": "web_search"}}]}}, ""),
+        ("openai", {"tools": [{"type": "function", "function": {"name": "web_search"}}]}, ""),
+        ("anthropic", {}, ""),
+    ],
+)
+def test_a_tool_that_is_charged_by_its_use_is_told_by_name(dialect: Dialect, body: dict[str, Any], fee: str) -> None:
+    assert bound(dialect, body, 100).fee == fee

@@ -92,6 +92,7 @@ class Api:
 
 def load(patch: pytest.MonkeyPatch) -> ModuleType:
     """The function's handler, as a new process would load it."""
+    patch.syspath_prepend(str(ROOT / "functions" / "models"))
     spec = importlib.util.spec_from_file_location("unit_models", ROOT / "functions" / "models" / "handler.py")
     assert spec is not None
     assert spec.loader is not None

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from tests.unit.llm import wire
 from tests.unit.llm.wire import BOUND, Answer
-from weir.llm.models import Dialect, Tokens
-from weir.llm.using import usage_reader
+from weir.llm.models import Bound, Dialect, Tokens
+from weir.llm.using import untold, usage_reader
 
 STREAMS = pytest.mark.parametrize("answer", wire.STREAMS, ids=wire.NAMES)
 
@@ -201,6 +201,33 @@ def test_a_whole_answer_cut_at_any_byte_is_never_free() -> None:
         assert tokens.estimated
         assert tokens.input == BOUND.likely_input
         assert tokens.output >= cut // 4
+
+
+@pytest.mark.parametrize("body", [b"", b'{"content": [{"type": "text", "text": "Hi', b"<html>504</html>", b"[]"])
+def test_a_whole_answer_that_was_not_had_used_what_was_likely_for_the_provider_made_it_first(body: bytes) -> None:
+    # Given a call that may produce much, and is likely to produce some of it
+    bound = Bound(input=1_000, output=5_000, likely_input=250, likely_output=1_250)
+    reader = usage_reader("anthropic", bound, stream=False)
+    # When nothing of its answer came that can be read, Then it is charged for what is likely, output included
+    reader.feed(body)
+    assert reader.tokens() == untold(bound) == Tokens(input=250, output=1_250, estimated=True)
+    # And for what came of it, where that is more, up to its limit
+    reader.feed(b"word " * 2_000)
+    assert 2_500 <= reader.tokens().output <= 2_600
+    reader.feed(b"word " * 20_000)
+    assert reader.tokens().output == 5_000
+
+
+def test_a_whole_answer_that_came_and_tells_no_usage_used_what_was_seen() -> None:
+    bound = Bound(input=1_000, output=5_000, likely_input=250, likely_output=1_250)
+    reader = usage_reader("openai", bound, stream=False)
+    reader.feed(b'{"choices": [{"message": {"content": "Hello, you"}}]}')
+    assert reader.tokens() == Tokens(input=250, output=3, estimated=True)
+
+
+def test_a_stream_that_broke_off_before_its_first_event_used_its_input() -> None:
+    bound = Bound(input=1_000, output=5_000, likely_input=250, likely_output=1_250)
+    assert usage_reader("anthropic", bound, stream=True).tokens() == Tokens(input=250, estimated=True)
 
 
 def test_absurd_figures_are_none() -> None:

@@ -83,6 +83,13 @@ def test_a_change_on_a_condition_tells_the_item_that_it_made_or_met(table: Table
     assert table.update(B, *use) == Outcome(False, None)
 
 
+def test_a_change_that_nobody_wants_back_tells_only_the_item_that_forbade_it(table: Table) -> None:
+    table.put({**A, "uses": 2})
+    use = ("ADD uses :one", "uses < :most", {"one": 1, "most": 3})
+    assert table.update(A, *use, returned=False) == Outcome(True, None)
+    assert table.update(A, *use, returned=False) == Outcome(False, {**A, "uses": 3})
+
+
 def test_what_is_deleted_is_told_once(table: Table) -> None:
     table.put({**A, "code": "x"})
     assert not table.delete(A, "code = :code", {"code": "y"}).done

@@ -85,7 +85,7 @@ class FakeDynamoDB:
         told.check_used()
         self._check(request, key, condition)
         self._store(key, change({**self.items.get(key, {}), **request["Key"]}))
-        return {"Attributes": dict(self.items[key])}
+        return {"Attributes": dict(self.items[key])} if request["ReturnValues"] == "ALL_NEW" else {}
 
     def _delete_item(self, request: Wired) -> Wired:
         key = _key(request["Key"])

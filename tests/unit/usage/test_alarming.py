@@ -6,14 +6,18 @@ from typing import Any
 
 import pytest
 
-from tests.unit.usage.metered import EVERYBODY, World, cap
+from tests.unit.usage.metered import EVERYBODY, PRICE, World, cap
+from weir.llm.models import Tokens
 from weir.runtime.errors import Unavailable
 from weir.runtime.sns import Topic
 from weir.usage import upkeep
 from weir.usage.alarming import Alarming
 from weir.usage.caps import CapExceeded
 from weir.usage.counters import Place
-from weir.usage.models import Caller, Subject
+from weir.usage.models import Caller, Measure, Mode, Subject
+from weir.usage.pricing import cost
+
+CALL_COSTS = cost(Tokens(100, 50), PRICE)
 
 
 @dataclass
@@ -92,6 +96,29 @@ def test_a_cap_that_refuses_below_its_limit_is_told_of_as_used_up_once() -> None
     assert attributes["percent"] == "100"
     # And in the next window it begins again
     world.time.pass_by(86_400)
+    assert look(world, heard) == []
+
+
+@pytest.mark.parametrize("mode", ["strict", "clamp", "expected"])
+@pytest.mark.parametrize(("measure", "limit"), [("requests", 3), ("tokens", 450), ("cost", 3 * CALL_COSTS)])
+@pytest.mark.parametrize("subject", [Subject("user", "ann"), EVERYBODY])
+def test_a_cap_whose_count_reaches_its_limit_is_told_of_though_it_refused_nobody(
+    mode: Mode, measure: Measure, limit: int, subject: Subject
+) -> None:
+    # Given a cap, whatever its mode, which three calls use up to the last of it
+    world, heard = World(cap(limit, measure, mode=mode, subject=subject)), Heard()
+    use(world, 2)
+    assert look(world, heard) == []
+    # When the last one ends, and nobody is refused
+    use(world, 1)
+    assert world.used(measure, subject) == limit
+    # Then it is told of, and not as one that has refused
+    assert look(world, heard) == [100]
+    told, message, _ = heard.told[0]
+    assert told.startswith("Weir: 100 % of the day's")
+    assert "refused" not in message
+    # And not again by the refusal that follows
+    refuse(world)
     assert look(world, heard) == []
 
 

@@ -5,14 +5,15 @@ from datetime import timedelta
 
 import pytest
 
-from tests.unit.usage.metered import CLAUDE, EVERYBODY, GPT, NOON, PICO, PRICE, World, cap
+from tests.unit.usage.metered import BOUND, CLAUDE, EVERYBODY, GPT, NOON, PICO, PRICE, World, cap
 from weir.llm.models import Bound, Tokens
+from weir.llm.tiers import Dearer
 from weir.runtime.errors import Unavailable
-from weir.usage.caps import CapExceeded, ModelUnpriced
-from weir.usage.counters import settle
+from weir.usage.caps import CapExceeded, ModelUnpriced, ToolUnpriced
+from weir.usage.counters import Place, settle
 from weir.usage.estimating import DEFAULT_OUTPUT
 from weir.usage.metering import Outcome
-from weir.usage.models import Amount, Caller, Subject
+from weir.usage.models import Amount, Caller, Cap, Mode, Rates, Subject
 from weir.usage.pricing import cost
 
 CALL_COSTS = cost(Tokens(100, 50), PRICE)
@@ -322,6 +323,26 @@ def test_a_model_without_a_price_is_refused_where_a_cap_on_cost_must_hold() -> N
     assert not world.count().counts
 
 
+SEARCHES = replace(BOUND, fee="web_search_20250305")
+
+
+@pytest.mark.parametrize("mode", ["strict", "clamp"])
+def test_a_tool_with_a_fee_is_refused_where_a_cap_on_cost_must_hold(mode: Mode) -> None:
+    # Given a cap on cost, however much it leaves
+    world = World(cap(10**6 * PICO, "cost", mode=mode, subject=EVERYBODY))
+    # When a call asks for a tool that is charged by its use, Then it is not made, and its caller learns why
+    with pytest.raises(ToolUnpriced, match=r"web_search_20250305.*mode expected"):
+        world.admit(bound=SEARCHES)
+    assert world.used("requests") == 0
+    assert world.admit()
+
+
+@pytest.mark.parametrize("caps", [(), (cap(PICO, "cost", mode="expected"),), (cap(1000, "tokens"),)])
+def test_a_tool_with_a_fee_is_let_through_where_none_must_and_charged_by_its_tokens(caps: tuple[Cap, ...]) -> None:
+    world = World(*caps)
+    assert world.settle(world.admit(bound=SEARCHES)).cost == CALL_COSTS
+
+
 @pytest.mark.parametrize("caps", [(), (cap(PICO, "cost", mode="expected"),), (cap(PICO, "cost", enforced=False),)])
 def test_a_model_without_a_price_is_let_through_where_none_must_and_its_cost_is_not_known(caps: tuple) -> None:  # type: ignore[type-arg]
     world = World(*caps, prices=())
@@ -338,6 +359,51 @@ def test_of_several_targets_the_dearest_is_set_aside_and_the_one_that_served_is_
     record = world.meter.settle(admission, Outcome(200, Tokens(10, 5), served=GPT))
     assert (record.provider, record.target, record.price_id) == ("openai", "gpt", "p2")
     assert world.used("cost") == record.cost == cost(Tokens(10, 5), dear)
+
+
+FAST = replace(PRICE, price_id="p2", tier="fast", rates=Rates(input=18 * PICO, output=90 * PICO))
+BATCH = replace(PRICE, price_id="p3", tier="batch", rates=Rates(input=1, output=1))
+
+
+def test_a_dearer_tier_is_set_aside_and_charged_by_its_own_price() -> None:
+    # Given a model with a price of a tier that costs six times as much
+    world = World(cap(CALL_COSTS * 7, "cost"), prices=(PRICE, FAST, BATCH))
+    # When it is called in that tier, Then so much is set aside
+    admission = world.admit(tier="fast")
+    assert world.used("cost") == cost(Tokens(100, 50), FAST) == 6 * CALL_COSTS
+    # And charged
+    record = world.settle(admission)
+    assert (record.cost, record.price_id) == (6 * CALL_COSTS, "p2")
+    # And the standard tier is, as it was, by its own; a second one of the dearer is more than is left
+    with pytest.raises(CapExceeded):
+        world.admit(tier="fast")
+    assert world.settle(world.admit()).price_id == "p1"
+
+
+def test_a_dearer_tier_without_a_price_is_refused_whatever_caps_there_are() -> None:
+    # Given a model with a price of the standard tier, and of batches
+    world = World(prices=(PRICE, BATCH))
+    # When a dearer one is asked for, Then it is refused, in words that tell an admin what to do
+    with pytest.raises(Dearer, match=r"costs more.*POST /models/prices, with the tier fast"):
+        world.admit(tier="fast")
+    # And so it is where one of two targets has none
+    world = World(prices=(PRICE, FAST))
+    with pytest.raises(Dearer):
+        world.admit(tier="fast", targets=(CLAUDE, GPT))
+    assert not world.records()
+    assert not world.client.writes()
+
+
+def test_of_a_dearer_tier_whoever_dies_and_whoever_served_are_charged_by_it() -> None:
+    gpt = replace(FAST, price_id="p4", provider="openai", model="gpt", rates=Rates(input=PICO, output=2 * PICO))
+    world = World(prices=(PRICE, FAST, gpt))
+    record = world.settle(world.admit(tier="fast", targets=(CLAUDE, GPT)), served=GPT)
+    assert record.price_id == "p4"
+    world.admit(tier="fast")
+    world.time.pass_by(92)
+    world.meter.expire([Place(Subject("user", "ann"))])
+    (expired,) = [one for one in world.records() if one.error == "expired"]
+    assert (expired.price_id, expired.cost) == ("p2", cost(Tokens(25), FAST))
 
 
 def test_a_call_that_used_nothing_costs_nothing_and_is_a_request() -> None:
@@ -439,6 +505,89 @@ def test_who_dies_while_they_are_being_admitted_costs_nothing() -> None:
     (place,) = {one.place for one in world.another().admit(world.call(Caller("ann", "Ann", "k1"))).held[:1]}
     assert world.counters.read([place])[0].used("d20261121", "tokens") == 150
     assert not world.records()
+
+
+@pytest.mark.parametrize("shards", [1, 4])
+@pytest.mark.parametrize("wide", [Subject("group", "red"), EVERYBODY])
+@pytest.mark.parametrize("found_by", ["the schedule", "the next request"])
+def test_a_call_that_a_wider_cap_refused_leaves_no_record_though_giving_back_failed(
+    wide: Subject, shards: int, found_by: str
+) -> None:
+    # Given a call that a wider cap refuses, and a store that fails as what the narrower ones set aside is given back
+    caller = Caller("ann", "Ann", "k1", ("red",))
+    caps = [cap(100, "tokens", subject=wide, shards=shards), cap(1000, subject=Subject("key", "k1"))]
+    world = World(*caps, *([] if wide == EVERYBODY else [cap(1000, "tokens", subject=EVERYBODY)]))
+
+    def away(operation: str, request: dict[str, object]) -> None:
+        if "REMOVE" in str(request.get("UpdateExpression")):
+            raise Unavailable("away")
+
+    world.client.before = away
+    with pytest.raises(CapExceeded):
+        world.admit(caller)
+    world.client.before = lambda operation, request: None
+    user = Subject("user", "ann")
+    assert world.count(user).reservations
+    # When it is past its deadline
+    world.time.pass_by(92)
+    if found_by == "the schedule":
+        world.meter.expire([Place(Subject("key", "k1")), Place(user)])
+    else:
+        with pytest.raises(CapExceeded):
+            world.admit(caller)
+    # Then it is given back, and nobody is told of a call that was never made
+    assert world.used("tokens") == world.used("requests") == 0
+    assert world.used("requests", Subject("key", "k1")) == 0
+    assert not world.records()
+
+
+@pytest.mark.parametrize("shards", [1, 4])
+def test_a_call_that_was_admitted_by_all_is_charged_where_its_holder_died(shards: int) -> None:
+    # Given a call of which four are charged
+    caller = Caller("ann", "Ann", "k1", ("red",))
+    wide = [cap(9000, "tokens", subject=one, shards=shards) for one in (Subject("group", "red"), EVERYBODY)]
+    world = World(*wide, cap(9000, "tokens", subject=Subject("key", "k1")))
+    places = [one.place for one in world.admit(caller).held]
+    assert len(places) == 4
+    # When its holder dies, Then all count its input, and it is told of once
+    world.time.pass_by(92)
+    assert world.another().expire(places) == 4
+    counts = world.counters.read(places)
+    assert [one.used("d20261121", "tokens") for one in counts] == [25] * 4
+    assert [one.error for one in world.records()] == ["expired"]
+
+
+def test_a_call_whose_widest_was_settled_and_its_user_not_is_counted_by_its_record() -> None:
+    # Given a call whose settlement fails with the user alone
+    world = World(cap(1000, "tokens", subject=EVERYBODY))
+    admission = world.admit()
+
+    def away(operation: str, request: dict[str, object]) -> None:
+        if "COUNT#user" in str(request.get("Key")):
+            raise Unavailable("away")
+
+    world.client.before = away
+    with pytest.raises(Unavailable):
+        world.settle(admission, 40, 10)
+    world.client.before = lambda operation, request: None
+    assert not world.count(EVERYBODY).reservations
+    # When it is past its deadline, Then the user counts what the record says
+    world.time.pass_by(92)
+    world.meter.expire([Place(Subject("user", "ann"))])
+    assert world.used("tokens") == world.used("tokens", EVERYBODY) == 50
+    assert [one.error for one in world.records()] == [""]
+
+
+def test_a_reservation_from_before_the_widest_was_told_is_a_calls() -> None:
+    # Given a reservation as it was written once
+    world = World(cap(1000, "tokens", subject=EVERYBODY))
+    (held, *_) = [one for one in world.admit().held if one.place.subject.kind == "user"]
+    before = replace(held.reservation, detail=held.reservation.detail[:13])
+    world.counters.exchange(held.place, held.reservation, before, {})
+    # When nobody comes to settle it, Then it is charged
+    world.time.pass_by(92)
+    world.meter.expire([held.place])
+    assert [one.error for one in world.records()] == ["expired"]
 
 
 def test_who_was_taken_for_dead_and_was_not_is_charged_for_what_they_used() -> None:

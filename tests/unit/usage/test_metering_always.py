@@ -7,7 +7,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invaria
 from tests.unit.usage.metered import EVERYBODY, PICO, World, cap
 from weir.llm.models import Bound, Tokens
 from weir.usage.caps import CapExceeded
-from weir.usage.counters import Place
+from weir.usage.counters import CLOSED_KEPT_SECONDS, Place
 from weir.usage.expiring import amount_of
 from weir.usage.metering import Admission, Outcome
 from weir.usage.models import Caller, Subject
@@ -39,7 +39,8 @@ class Metering(RuleBasedStateMachine):
 
     @rule(target=ended, admission=consumes(under_way), part=st.floats(0, 1), is_cut=st.booleans())
     def settle(self, admission: Admission | None, part: float, is_cut: bool) -> object:
-        if admission is None:
+        # (who was taken for dead an hour ago, and lives, is not corrected any more: no function runs for so long)
+        if admission is None or self._is_forgotten(admission):
             return None
         bound = admission.call.bound
         assert bound.output is not None
@@ -89,6 +90,10 @@ class Metering(RuleBasedStateMachine):
             for measure in MEASURES:
                 told = sum(getattr(amount_of(one), measure) for key, one in written.items() if key not in open_)
                 assert count.used("m202611", measure) == told + count.reserved("m202611", measure)
+
+    def _is_forgotten(self, admission: Admission) -> bool:
+        deadline = max(one.reservation.deadline for one in admission.held)
+        return self.world.clock.epoch() >= deadline + CLOSED_KEPT_SECONDS
 
     def _written(self, admission: Admission) -> bool:
         user = admission.call.caller.user

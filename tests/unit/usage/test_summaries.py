@@ -1,6 +1,7 @@
 """Summaries are what the records say: while a period runs, when it is summed up, and whatever comes late."""
 
 from datetime import timedelta
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -9,9 +10,10 @@ from tests.unit.usage.history import CALLERS, Past, cell_of, record
 from tests.unit.usage.metered import KEPT, NOON, World, at
 from weir.runtime.errors import Invalid, Unavailable
 from weir.usage.metering import Outcome
+from weir.usage.models import Caller
 from weir.usage.records import Recorder
 from weir.usage.rolling import Rolled
-from weir.usage.summaries import Totals, by, totals_of
+from weir.usage.summaries import AT_ONCE, Known, Summaries, Totals, by, totals_of
 from weir.usage.windows import begin, end
 
 LONG_AGO = NOON - timedelta(days=25)
@@ -37,6 +39,68 @@ def test_what_is_summed_up_is_told_as_the_records_say_without_reading_them() -> 
     assert past.told("month", LONG_AGO)
     assert past.told("week", NOON - timedelta(days=7))
     assert not [one for one in queries if "REC#" in one]
+
+
+def busy(users: int) -> World:
+    """A world in whose running hour many have called, each twice."""
+    world = World()
+    for _ in range(2):
+        for number in range(users):
+            world.settle(world.admit(Caller(f"u{number:04d}", "One of many")))
+    return world
+
+
+def sums(world: World) -> Summaries:
+    return Summaries(world.table, world.clock, KEPT)
+
+
+def test_the_running_hour_of_many_users_is_read_for_some_at_a_time() -> None:
+    # Given a store in which no read of records ends before as many have begun as go at a time
+    world = busy(3 * AT_ONCE)
+    together = Barrier(AT_ONCE, timeout=30)
+
+    def waits(operation: str, request: dict[str, Any]) -> None:
+        if "REC#" in str(request.get("ExpressionAttributeValues")):
+            together.wait()
+
+    world.client.before = waits
+    # When all are summed up, Then they are read so, and nothing is left out or told twice
+    rows = sums(world).rows("hour", begin("hour", NOON), Known({}, frozenset()))
+    assert len(rows) == 3 * AT_ONCE
+    assert by(rows, ())[()].requests == 6 * AT_ONCE
+    assert {one.requests for one in rows.values()} == {2}
+
+
+def test_a_read_that_fails_fails_the_sum_and_the_summing_up() -> None:
+    # Given a store that is away for one of many
+    world = busy(40)
+
+    def away(operation: str, request: dict[str, Any]) -> None:
+        if "REC#u0017" in str(request.get("ExpressionAttributeValues")):
+            raise Unavailable("away")
+
+    world.client.before = away
+    # Then no sum is told, or kept, that leaves them out
+    hour, nothing = begin("hour", NOON), Known({}, frozenset())
+    with pytest.raises(Unavailable):
+        sums(world).rows("hour", hour, nothing)
+    with pytest.raises(Unavailable):
+        sums(world).seal("hour", hour, nothing)
+    assert not list(world.items("ROWS#"))
+    assert not list(world.items("SUM#"))
+
+
+def test_a_row_that_can_not_be_written_leaves_its_period_open() -> None:
+    world = busy(40)
+
+    def away(operation: str, request: dict[str, Any]) -> None:
+        if operation == "put_item" and "u0017" in str(request["Item"]):
+            raise Unavailable("away")
+
+    world.client.before = away
+    with pytest.raises(Unavailable):
+        sums(world).seal("hour", begin("hour", NOON), Known({}, frozenset()))
+    assert not list(world.items("SUM#"))
 
 
 def test_summing_up_again_and_rebuilding_give_the_same_figures() -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, Protocol
 
-from weir.gateway.headers import credentials
+from weir.gateway.headers import credentials, telling
 from weir.gateway.paths import Operation
 from weir.gateway.replaying import Claim, Kept, Replays
 from weir.identity.authorizing import bearer
@@ -19,7 +19,7 @@ from weir.llm.dialect_errors import Untranslatable
 from weir.llm.fields import parsed
 from weir.llm.models import Bound, Provider, Route, Target
 from weir.llm.routing import Routing
-from weir.llm.tiers import refuse_dearer
+from weir.llm.tiers import STANDARD, tier_of
 from weir.runtime.clock import Clock
 from weir.runtime.errors import BadRequest, Forbidden, PasswordChangeNeeded, WeirError
 from weir.usage.metering import Admission, Call, Meter, Served
@@ -40,7 +40,7 @@ class Gate(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a caller asks for. ``raw`` is the body as it came, ``body`` the same, parsed."""
+    """What a caller asks for. ``raw`` is the body as it came, ``body`` the same, parsed; ``tier`` as prices have it."""
 
     request_id: str
     operation: Operation
@@ -50,6 +50,7 @@ class Asked:
     body: Mapping[str, Any] = field(repr=False)
     headers: Mapping[str, str] = field(repr=False)
     key: str | None = None
+    tier: str = STANDARD
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +163,13 @@ class Admitting:
             return None
         route = f"{asked.operation.dialect} {asked.operation.kind} {asked.operation.stream} {asked.model}"
         return self._replays.claim(
-            caller.user, route, asked.key, asked.raw, owner=secrets.token_hex(8), seconds=self._seconds
+            caller.user,
+            route,
+            asked.key,
+            asked.raw,
+            owner=secrets.token_hex(8),
+            seconds=self._seconds,
+            headers=telling(asked.headers, asked.operation.dialect),
         )
 
     def _bound(
@@ -187,6 +194,7 @@ class Admitting:
             deadline=self._clock.now() + timedelta(seconds=self._seconds),
             targets=tuple(served(provider, target) for provider, target in targets),
             stream=asked.stream,
+            tier=asked.tier,
         )
 
 
@@ -199,14 +207,15 @@ def asked_for(operation: Operation, raw: bytes, headers: Mapping[str, str], requ
         Its body is no JSON object, names a field twice, names no model, or asks for what costs more (Dearer).
     """
     body = parsed(raw)
-    refuse_dearer(operation.dialect, body, headers)
+    tier = tier_of(operation.dialect, body, headers)
     model = operation.model if operation.model is not None else body.get("model")
     if not isinstance(model, str) or not model:
         raise BadRequest("model: name the model, as a string.")
     stream = operation.stream if operation.stream is not None else body.get("stream", False)
     if not isinstance(stream, bool | None):
         raise BadRequest("stream: must be true or false.")
-    return Asked(request_id, operation, model, bool(stream), raw, body, headers, headers.get("idempotency-key"))
+    key = headers.get("idempotency-key")
+    return Asked(request_id, operation, model, bool(stream), raw, body, headers, key, tier)
 
 
 def served(provider: Provider, target: Target) -> Served:

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 from urllib.parse import unquote
 
+from weir.gateway.patience import Patience
 from weir.runtime.errors import PayloadTooLarge
 
 Message = MutableMapping[str, Any]
@@ -50,6 +51,7 @@ class Exchange:
         self.missed = False
         self.status: int | None = None
         self._listener: asyncio.Task[None] | None = None
+        self._patience = Patience(STALLED_SECONDS)
 
     async def body(self) -> bytes:
         """The whole body.
@@ -101,6 +103,7 @@ class Exchange:
 
     async def close(self) -> None:
         """Listen no more."""
+        self._patience.close()
         listener, self._listener = self._listener, None
         if listener is not None:
             listener.cancel()
@@ -115,8 +118,7 @@ class Exchange:
     async def _give(self, message: Message) -> None:
         if not self.gone:
             try:
-                async with asyncio.timeout(STALLED_SECONDS):
-                    await self._send(message)
+                await self._patience.wait(self._send(message))
             except (OSError, TimeoutError):  # servers tell of a client that left by an OSError, or not at all
                 self.gone = True
         self.missed |= self.gone and bool(message.get("body"))

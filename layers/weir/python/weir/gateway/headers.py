@@ -39,10 +39,15 @@ def upwards(
     sent["accept"] = stream_content_type(spoken).partition(";")[0] if stream else "application/json"
     sent["user-agent"] = "weir/1"
     if spoken == asked_in:
-        sent |= {name: headers[name] for name in _UP.get(spoken, ()) if name in headers}
+        sent |= telling(headers, spoken)
     if spoken == "anthropic":
         sent.setdefault("anthropic-version", ANTHROPIC_VERSION)
     return sent
+
+
+def telling(headers: Mapping[str, str], dialect: Dialect) -> dict[str, str]:
+    """The headers of a request that say, beside its body, what is asked for: the dialect's own."""
+    return {name: headers[name] for name in _UP.get(dialect, ()) if name in headers}
 
 
 def downwards(

@@ -7,6 +7,7 @@ key is one call: of two at once the second is refused (409) while the first work
 
 import hashlib
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -52,7 +53,17 @@ class Replays:
     def __init__(self, table: Table, clock: Clock) -> None:
         self._table, self._clock = table, clock
 
-    def claim(self, user: str, route: str, key: str, body: bytes, *, owner: str, seconds: float) -> Claim | Kept:
+    def claim(
+        self,
+        user: str,
+        route: str,
+        key: str,
+        body: bytes,
+        *,
+        owner: str,
+        seconds: float,
+        headers: Mapping[str, str] | None = None,
+    ) -> Claim | Kept:
         """The right to make the call, or the answer to the one that was made.
 
         Parameters
@@ -61,6 +72,8 @@ class Replays:
             An id that no other request has: who claims again, since the answer to the first write was lost, has it.
         seconds
             In which the call has ended, or whoever made it has died.
+        headers
+            What of the request is not in its body.
 
         Raises
         ------
@@ -74,7 +87,7 @@ class Replays:
         if not key or len(key) > MAX_KEY_LENGTH or not key.isprintable():
             raise BadRequest(f"Idempotency-Key must be 1 to {MAX_KEY_LENGTH} printable characters.")
         now = int(self._clock.epoch())
-        claim = Claim(_digest(user, route, key), owner, hashlib.sha256(body).hexdigest(), now + int(seconds) + 1)
+        claim = Claim(_digest(user, route, key), owner, _request(body, headers or {}), now + int(seconds) + 1)
         done = self._table.put(self._item(claim, "working", now), _FREE, {"now": now, "working": "working"}, _NAMES)
         found = done.item or {}
         if done.done or (found.get("owner") == owner and found.get("state") == "working"):
@@ -129,6 +142,14 @@ class Replays:
 
 _NAMES = {"expiration": "expiration", "state": "state", "until": "until"}
 _OWNED = {"owner": "owner", "state": "state"}
+
+
+def _request(body: bytes, headers: Mapping[str, str]) -> str:
+    """What a request is known again by. JSON holds no byte 0, so that none of it is taken for a header."""
+    digest = hashlib.sha256(body)
+    for name in sorted(headers):
+        digest.update(f"\0{name}:{headers[name]}".encode())
+    return digest.hexdigest()
 
 
 def _digest(*parts: str) -> str:

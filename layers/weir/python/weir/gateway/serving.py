@@ -27,6 +27,7 @@ from weir.gateway.replaying import Kept
 from weir.gateway.streaming import Reading, is_stream, reading_of, stream_on, whole_on
 from weir.gateway.upstream import UpstreamError
 from weir.llm.models import Tokens
+from weir.llm.using import untold
 from weir.runtime.clock import Clock
 from weir.runtime.errors import BadRequest, WeirError
 from weir.runtime.observability import logger
@@ -66,11 +67,19 @@ class Serving:
     ) -> None:
         self._admitting, self._forwarding, self._meter, self._metrics = admitting, forwarding, meter, metrics
         self._clock = clock
+        self._under_way = 0
 
     async def serve(self, exchange: Exchange, asked: Asked, caller: Caller) -> None:
         """Answer a call. WeirError where it is not admitted: then nothing was sent, and nothing stays set aside."""
+        self._under_way += 1
+        try:
+            await self._serve(exchange, asked, caller)
+        finally:
+            self._under_way -= 1
+
+    async def _serve(self, exchange: Exchange, asked: Asked, caller: Caller) -> None:
         began = self._clock.monotonic()
-        may = await asyncio.to_thread(self._admitting.may, asked, caller)
+        may = await self._waited(lambda: self._admitting.may(asked, caller))
         if isinstance(may, Kept):
             await exchange.answer(may.status, [*may.headers, REPLAYED], may.body)
             return
@@ -80,13 +89,21 @@ class Serving:
         except Exception as error:
             self._fail(running, error, begun=exchange.status is not None)
         try:
-            await asyncio.to_thread(self._end, running, exchange.status, _left(exchange, running))
+            await self._waited(lambda: self._end(running, exchange.status, _left(exchange, running)))
         except Exception:  # it takes nothing from the answer
             logger().exception("the end of a call failed", extra={"request_id": asked.request_id})
         if running.whole is not None:
             await exchange.answer(running.whole.status, running.whole.headers, running.whole.body)
         else:
             await exchange.end(running.tail)
+
+    async def _waited(self, work: Callable[[], T]) -> T:
+        """Do what waits for DynamoDB: in a thread, or right here where no other call is under way.
+
+        A Lambda environment has one call at a time, and a thread to and back takes a fifth of what all of it takes of
+        a processor. Nobody's stream stands still for it: who comes meanwhile has to wait for DynamoDB anyhow.
+        """
+        return work() if self._under_way == 1 else await asyncio.to_thread(work)
 
     async def _run(self, exchange: Exchange, running: _Running) -> None:
         asked, dialect = running.asked, running.asked.operation.dialect
@@ -151,7 +168,7 @@ class Serving:
         if reading is not None:
             tokens = reading.tokens or reading.reader.tokens()
         elif journey.spent:  # asked for in full, and never answered
-            tokens = Tokens(input=max(1, may.bound.likely_input), estimated=True)
+            tokens = untold(may.bound)
         if status is None:
             status = LEFT if gone or running.whole is None else running.whole.status
         first = None if reading is None else reading.first_token_at

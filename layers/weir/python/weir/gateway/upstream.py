@@ -13,6 +13,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any, ClassVar
 from weakref import WeakSet
 
+from weir.gateway.patience import Patience
 from weir.llm import network
 from weir.llm.errors import AddressForbidden
 from weir.llm.models import Provider
@@ -78,10 +79,14 @@ class Broke(UpstreamError):
 
 
 class Answer:
-    """A provider's answer, whose body has yet to be read. ``headers`` have names in lower case."""
+    """A provider's answer, whose body has yet to be read. ``headers`` have names in lower case.
 
-    def __init__(self, response: "aiohttp.ClientResponse") -> None:
+    Each part of the body must come within ``idle_seconds``.
+    """
+
+    def __init__(self, response: "aiohttp.ClientResponse", idle_seconds: float) -> None:
         self._response = response
+        self._patience = Patience(idle_seconds)
         self.status = response.status
         self.headers = {name.lower(): value for name, value in response.headers.items()}
 
@@ -90,7 +95,7 @@ class Answer:
         content = self._response.content
         while True:
             try:
-                part = await content.readany()
+                part = await self._patience.wait(content.readany())
             except Exception as error:
                 raise _told(error) from error
             if not part:
@@ -111,6 +116,7 @@ class Answer:
 
     def close(self) -> None:
         """Let go of the connection; where the body was not read to its end, end it."""
+        self._patience.close()
         self._response.close()
 
 
@@ -164,7 +170,6 @@ class Upstreams:
             total=seconds,
             connect=REACH_SECONDS,
             sock_connect=CONNECT_SECONDS,
-            sock_read=min(seconds, IDLE_SECONDS),
             ceil_threshold=1e9,
         )
         asking = self._session(provider).request(
@@ -176,11 +181,12 @@ class Upstreams:
             allow_redirects=False,
             skip_auto_headers=("Accept", "Content-Type", "User-Agent"),
         )
+        idle = min(seconds, IDLE_SECONDS)
         try:
-            async with asyncio.timeout(None) as until_stopped:
+            async with asyncio.timeout(idle) as until_stopped:
                 self._asking.add(until_stopped)
                 try:
-                    answer = Answer(await asking)
+                    answer = Answer(await asking, idle)
                 finally:
                     self._asking.discard(until_stopped)
         except Exception as error:

@@ -2,7 +2,7 @@
 
 Then a request passes as it came, but for the model's name, a lowered limit, and OpenAI's wish for usage; an answer
 passes byte for byte, but for the chunk with the usage that the caller did not ask for. Between dialects both are
-translated, a stream event by event.
+translated, a stream event by event: what does that is loaded when it is first needed, a tenth of a start.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,7 +12,6 @@ from typing import Protocol
 from weir.gateway.admitting import Asked, May
 from weir.llm.models import Dialect, Provider, Target, Tokens
 from weir.llm.passing import UsageDropped, passed
-from weir.llm.translating import Translator, translate, translate_answer
 from weir.runtime.clock import Clock
 from weir.runtime.errors import BadRequest, UpstreamFailed
 
@@ -59,6 +58,8 @@ def outgoing(asked: Asked, may: May, provider: Provider, target: Target, spoken:
         named = target.model if spoken in {"anthropic", "openai"} else None
         way = passed(dialect, asked.raw, asked.body, model=named, max_output=may.max_output, openai_field=openai_field)
         return Outgoing(way.body, (lambda _: UsageDropped()) if way.drop_usage else None)
+    from weir.llm.translating import translate
+
     body = translate(
         asked.body,
         dialect,
@@ -74,6 +75,8 @@ def outgoing(asked: Asked, may: May, provider: Provider, target: Target, spoken:
 
 
 def _translated(asked: Asked, spoken: Dialect, clock: Clock, began: float) -> MakePassage:
+    from weir.llm.translating import Translator
+
     def make(tokens: Callable[[], Tokens]) -> Passage:
         return Translator(
             spoken,
@@ -100,6 +103,8 @@ def whole_answer(body: bytes, spoken: Dialect, asked: Asked, clock: Clock, began
     dialect = asked.operation.dialect
     if spoken == dialect:
         return body
+    from weir.llm.translating import translate_answer
+
     try:
         return translate_answer(
             body,

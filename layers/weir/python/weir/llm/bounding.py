@@ -15,6 +15,11 @@ tool. Beside that there are
 **Cache.** Writing to it costs more than reading anew, and for an hour more than for five minutes: the longest that the
 request asks for. OpenAI writes unasked (https://developers.openai.com/api/docs/guides/prompt-caching).
 
+**Fees.** Some tools that run at the provider are charged by the search or the hour, beside their tokens. What they cost
+is not kept, so they are told by name, for a cap on cost that must hold:
+https://platform.claude.com/docs/en/about-claude/pricing#specific-tool-pricing and
+https://developers.openai.com/api/docs/pricing (built-in tools).
+
 **Output.** The limit that the caller sets, for each of the choices that they ask for.
 """
 
@@ -45,6 +50,7 @@ _OWN_KIND: Mapping[Dialect, ProviderKind] = {
     "invoke": "bedrock",
     "gemini": "gemini",
 }
+_WITH_A_FEE = ("web_search", "code_execution")
 _AT_THE_PROVIDER = ("web_search", "web_fetch", "code_execution", "tool_search", "mcp_toolset", "advisor")
 
 
@@ -82,6 +88,7 @@ def bound(
         likely_input=max(1, min(most, text // _BYTES_A_TOKEN + sum(media.likely_tokens(item) for item in items))),
         likely_output=_LIKELY_OUTPUT if output is None else min(output, max(_LIKELY_OUTPUT, output // 4)),
         cache_write=_cache_write(body, kinds),
+        fee=_fee(dialect, body),
     )
 
 
@@ -222,15 +229,32 @@ def _tools(dialect: Dialect, body: Mapping[str, Any]) -> int:
 
 def _unseen(dialect: Dialect, body: Mapping[str, Any], model: str) -> int:
     """Tokens of input that are not in the request."""
-    kinds = [str(one.get("type", "")) for one in _list(body.get("tools")) if isinstance(one, Mapping)]
-    if body.get("mcp_servers") or any(kind.startswith(_AT_THE_PROVIDER) for kind in kinds):
+    if body.get("mcp_servers") or any(kind.startswith(_AT_THE_PROVIDER) for kind in _tool_kinds(body)):
         return WINDOW * _ROUNDS
     if dialect == "converse" and (":prompt/" in model or body.get("promptVariables")):
         return WINDOW
+    return WINDOW if _system_tool(body) or body.get("web_search_options") or body.get("cachedContent") else 0
+
+
+def _fee(dialect: Dialect, body: Mapping[str, Any]) -> str:
+    """A tool that is charged by its use, as the request names it."""
+    more = body.get("additionalModelRequestFields") if dialect == "converse" else None
+    for part in (body, more) if isinstance(more, Mapping) else (body,):
+        found = next((kind for kind in _tool_kinds(part) if kind.startswith(_WITH_A_FEE)), "")
+        if found or "web_search_options" in part:
+            return found[:64] or "web_search_options"
+    return _system_tool(body)
+
+
+def _tool_kinds(body: Mapping[str, Any]) -> list[str]:
+    return [str(one.get("type", "")) for one in _list(body.get("tools")) if isinstance(one, Mapping)]
+
+
+def _system_tool(body: Mapping[str, Any]) -> str:
+    """A tool of Bedrock's own in a conversation (grounding by a search of the web); empty where there is none."""
     config = body.get("toolConfig")
     tools = _list(config.get("tools")) if isinstance(config, Mapping) else []
-    system_tools = any(isinstance(one, Mapping) and "systemTool" in one for one in tools)
-    return WINDOW if system_tools or body.get("web_search_options") or body.get("cachedContent") else 0
+    return "systemTool" if any(isinstance(one, Mapping) and "systemTool" in one for one in tools) else ""
 
 
 def _cache_write(body: Mapping[str, Any], kinds: tuple[ProviderKind, ...]) -> CacheWrite:

@@ -45,7 +45,8 @@ class Bound:
 
     ``input`` is an upper bound of the input tokens, caches included; ``output`` of the output tokens (``max_tokens``
     times the choices asked for; None where neither the caller nor the route sets a limit). ``cache_write`` tells what
-    its input can cost at most: writing to a cache costs more than reading anew.
+    its input can cost at most: writing to a cache costs more than reading anew. ``fee`` names a tool of the provider's
+    that is charged by its use, beside tokens; empty where there is none.
     """
 
     input: int
@@ -53,6 +54,7 @@ class Bound:
     likely_input: int
     likely_output: int
     cache_write: CacheWrite = "1h"
+    fee: str = ""
 
 
 @dataclass(frozen=True, slots=True)

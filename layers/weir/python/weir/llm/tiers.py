@@ -1,7 +1,8 @@
-"""What a caller can ask a provider for at more than the price that is kept: to be served sooner, or in one country.
+"""What a caller can ask a provider for at more than the standard price: to be served sooner, or in one country.
 
-Prices are those of the standard tier (`weir.usage.prices`). A call at several times of that would be written down for
-less than it costs, and pass a cap that must hold. Cheaper tiers pass, and are charged as the standard one.
+A call at several times of the price that is kept would be written down for less than it costs, and pass a cap that must
+hold. So a dearer tier is let through where an admin has told its price (`weir.usage.metering`), and is set aside and
+charged by that; else it is refused. Cheaper tiers pass, and are charged as the standard one.
 
 - Anthropic: https://platform.claude.com/docs/en/build-with-claude/fast-mode and
   https://platform.claude.com/docs/en/about-claude/pricing#data-residency-pricing
@@ -10,30 +11,47 @@ less than it costs, and pass a cap that must hold. Cheaper tiers pass, and are c
   https://docs.aws.amazon.com/bedrock/latest/userguide/latency-optimized-inference.html
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from weir.llm.models import Dialect
 from weir.runtime.errors import BadRequest, FieldError
 
-Path = tuple[str, ...]
-Allowed = Mapping[Path, tuple[str, ...]]
+STANDARD = "standard"
+"""The tier whose price holds for all that is not dearer."""
 
-_ANTHROPIC: Allowed = {("speed",): ("standard",), ("inference_geo",): ("global",)}
-_OPENAI: Allowed = {("service_tier",): ("auto", "default", "flex", "standard_only")}
-_TIERS = ("default", "flex")
-_FIELDS: Mapping[Dialect, Allowed] = {
+Path = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Values:
+    """Of a field: what costs no more than the standard tier, and what is a dearer one, by its own name."""
+
+    standard: tuple[str, ...]
+    dearer: tuple[str, ...]
+
+
+Fields = Mapping[Path, _Values]
+
+_ANTHROPIC: Fields = {
+    ("speed",): _Values(("standard",), ("fast",)),
+    ("inference_geo",): _Values(("global",), ("us",)),
+}
+_OPENAI: Fields = {("service_tier",): _Values(("auto", "default", "flex", "standard_only"), ("priority", "fast"))}
+_TIER, _LATENCY = _Values(("default", "flex"), ("priority",)), _Values(("standard",), ("optimized",))
+_FIELDS: Mapping[Dialect, Fields] = {
     "anthropic": _ANTHROPIC,
     "openai": _OPENAI,
     "converse": {
-        ("serviceTier", "type"): _TIERS,
-        ("performanceConfig", "latency"): ("standard",),
-        **{("additionalModelRequestFields", *path): allowed for path, allowed in {**_ANTHROPIC, **_OPENAI}.items()},
+        ("serviceTier", "type"): _TIER,
+        ("performanceConfig", "latency"): _LATENCY,
+        **{("additionalModelRequestFields", *path): values for path, values in {**_ANTHROPIC, **_OPENAI}.items()},
     },
     "invoke": {**_ANTHROPIC, **_OPENAI},
     "gemini": {},
 }
-_HEADERS = {"x-amzn-bedrock-service-tier": _TIERS, "x-amzn-bedrock-performanceconfig-latency": ("standard",)}
+_HEADERS = {"x-amzn-bedrock-service-tier": _TIER, "x-amzn-bedrock-performanceconfig-latency": _LATENCY}
 
 
 class Dearer(BadRequest):
@@ -42,8 +60,8 @@ class Dearer(BadRequest):
     slug, title = "dearer", "Dearer than the price that is kept"
 
 
-def refuse_dearer(dialect: Dialect, body: Mapping[str, Any], headers: Mapping[str, str]) -> None:
-    """Let a request pass that costs what its model's price says.
+def tier_of(dialect: Dialect, body: Mapping[str, Any], headers: Mapping[str, str]) -> str:
+    """The tier whose price a call is charged by: ``standard``, or the name of the dearer one that it asks for.
 
     Parameters
     ----------
@@ -53,20 +71,40 @@ def refuse_dearer(dialect: Dialect, body: Mapping[str, Any], headers: Mapping[st
     Raises
     ------
     Dearer
-        It would cost more.
+        It asks for what is no tier with a price of its own, or for two of them at once.
     """
-    for path, allowed in _FIELDS[dialect].items():
+    asked = [one for one in _asked(dialect, body, headers) if one[1] not in one[2].standard]
+    if not asked:
+        return STANDARD
+    field, value, values = asked[-1]
+    if value not in values.dearer:
+        raise _dearer(field, f"{value!r:.40} costs more than the standard tier, or is not known")
+    if len(asked) > 1:
+        raise _dearer(field, f"{value!r:.40} costs more than the standard tier, and so does {asked[0][0]} beside it")
+    return str(value)
+
+
+def unpriced(tier: str, model: str) -> Dearer:
+    """The refusal of a dearer tier whose price nobody has told."""
+    return Dearer(
+        f"The tier {tier} costs more than the price that is kept of {model[:128]!r}, that of the standard tier. "
+        f"An admin can let it through by adding its price: POST /models/prices, with the tier {tier}."
+    )
+
+
+def _asked(
+    dialect: Dialect, body: Mapping[str, Any], headers: Mapping[str, str]
+) -> Iterator[tuple[str, object, _Values]]:
+    """The fields and headers of tiers that a request has."""
+    for path, values in _FIELDS[dialect].items():
         value: object = body
         for name in path:
             value = value.get(name) if isinstance(value, Mapping) else None
-        if value is not None and value not in allowed:
-            raise _dearer(".".join(path), value)
+        if value is not None:
+            yield ".".join(path), value, values
     if dialect == "invoke":
-        for name, allowed in _HEADERS.items():
-            if headers.get(name, allowed[0]) not in allowed:
-                raise _dearer(name, headers[name])
+        yield from ((name, headers[name], values) for name, values in _HEADERS.items() if name in headers)
 
 
-def _dearer(field: str, value: object) -> Dearer:
-    why = f"{value!r:.40} costs more than the price that is kept, which is that of the standard tier"
+def _dearer(field: str, why: str) -> Dearer:
     return Dearer(f"{field}: {why}", errors=(FieldError(field, why),))

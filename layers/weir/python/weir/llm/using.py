@@ -1,13 +1,15 @@
 """Reads what a call used from the bytes of its answer as they pass, in any dialect, whole or as a stream.
 
 A reader never fails and never holds bytes back: what it can't read counts as not told, and then the tokens are those
-that were seen, flagged ``estimated`` and never 0, for a provider charges for a stream that broke off.
+that were seen, flagged ``estimated`` and never 0, for a provider charges for a stream that broke off. Of an answer that
+is no stream and did not come whole, it is what the call was likely to use, where that is more than what was seen.
 """
 
 import json
 from base64 import b64decode
 from binascii import Error as Base64Error
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Protocol
 
 from weir.llm import seeing, spent
@@ -18,6 +20,7 @@ from weir.llm.sse import BrokenStream, SseDecoder
 
 _Named = tuple[str, bytes]
 _DONE = b"[DONE]"
+_JSON = json.JSONDecoder()
 
 
 class UsageReader(Protocol):
@@ -57,6 +60,14 @@ def read_usage(dialect: Dialect, answer: Mapping[str, Any]) -> Tokens | None:
     return _WHOLE[dialect](answer)
 
 
+def untold(bound: Bound) -> Tokens:
+    """What a call is taken to have used whose answer was not had: what it was likely to, its output included.
+
+    An answer that is no stream is made whole before it is sent, and a provider charges for it though nobody waited.
+    """
+    return Tokens(input=max(1, bound.likely_input), output=bound.likely_output, estimated=True)
+
+
 class _WholeReader:
     first_token = False
     error = ""
@@ -85,8 +96,12 @@ class _WholeReader:
         if told is not None:
             return told
         sight = Sight(self._bound)
-        sight.text(*(seeing.texts(answer) if answer else [self._body.decode("utf-8", "replace")]))
-        return sight.tokens()
+        if answer:
+            sight.text(*seeing.texts(answer))
+            return sight.tokens()
+        sight.text(self._body.decode("utf-8", "replace"))
+        seen, likely = sight.tokens(), untold(self._bound)
+        return replace(seen, output=max(seen.output, likely.output))
 
 
 class _StreamReader:
@@ -156,7 +171,7 @@ def chunk_bytes(payload: bytes) -> bytes:
 
 def _object(raw: bytes) -> dict[str, Any] | None:
     try:
-        found = json.loads(raw.decode())  # bytes would have their encoding guessed first
+        found = _JSON.decode(raw.decode())  # bytes would have their encoding guessed first
     except (ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None

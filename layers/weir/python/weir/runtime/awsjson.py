@@ -177,7 +177,7 @@ class Client:
         Exception
             As a client of botocore's: see ``aws.kind``.
         """
-        body = json.dumps(request, separators=(",", ":"), default=_base64).encode()
+        body = _JSON.encode(request).encode()
         for tried in range(self._attempts):
             try:
                 return self._tried(operation, body)
@@ -336,6 +336,9 @@ def _base64(value: object) -> str:
     if not isinstance(value, bytes):
         raise TypeError(f"{type(value).__name__} is no value of a request")
     return b64encode(value).decode("ascii")
+
+
+_JSON = json.JSONEncoder(separators=(",", ":"), default=_base64, check_circular=False)
 
 
 def _with_bytes(value: Any) -> Any:

@@ -102,13 +102,18 @@ class Table:
         when: str | None = None,
         values: Mapping[str, Any] | None = None,
         names: Mapping[str, str] | None = None,
+        *,
+        returned: bool = True,
     ) -> Outcome:
-        """Change an item (an UpdateExpression); made where it is not there, unless ``when`` forbids that."""
+        """Change an item (an UpdateExpression); made where it is not there, unless ``when`` forbids that.
+
+        Without ``returned`` the outcome of what was done has no item: a large one costs time to send and to read.
+        """
         request = {
             "TableName": self._name,
             "Key": wire(key),
             "UpdateExpression": changes,
-            "ReturnValues": "ALL_NEW",
+            "ReturnValues": "ALL_NEW" if returned else "NONE",
             **_condition(when, values, names),
         }
         return self._conditional(self._client.update_item, request, None)
@@ -237,15 +242,15 @@ def plain(item: Mapping[str, Any]) -> Item:
 
 
 def _typed(value: Any) -> dict[str, Any]:
-    match value:
-        case None:
-            return {"NULL": True}
-        case bool():
-            return {"BOOL": value}
+    match value:  # what there is most of first
         case str():
             return {"S": value}
+        case bool():
+            return {"BOOL": value}
         case int():
             return {"N": str(value)}
+        case None:
+            return {"NULL": True}
         case bytes():
             return {"B": value}
         case Mapping():
@@ -259,10 +264,12 @@ def _typed(value: Any) -> dict[str, Any]:
 def _untyped(value: Mapping[str, Any]) -> Any:
     ((kind, raw),) = value.items()
     match kind:
-        case "NULL":
-            return None
+        case "S":
+            return raw
         case "N":
             return int(raw)
+        case "NULL":
+            return None
         case "M":
             return plain(raw)
         case "L":

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from aws_lambda_powertools import Logger
 
 Handler = Callable[[dict[str, Any], Any], Any]
+_JSON = json.JSONEncoder(separators=(",", ":"))
 
 
 @lru_cache(maxsize=1)
@@ -46,7 +47,7 @@ def emit(values: Mapping[str, tuple[str, float]], dimensions: Mapping[str, str])
         **labels,
         **{name: [value] for name, (_, value) in values.items()},
     }
-    sys.stdout.write(json.dumps(line, separators=(",", ":")) + "\n")
+    sys.stdout.write(_JSON.encode(line) + "\n")
     sys.stdout.flush()
 
 

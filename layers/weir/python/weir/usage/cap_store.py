@@ -157,7 +157,7 @@ class KnownCaps:
     def of(self, caller: Caller) -> list[Held]:
         """Whom a call is charged to, from the narrowest to the widest: the user always, others where they have caps."""
         user = Subject("user", caller.user)
-        found = {user: of_user(caller.user, self._of(user, self._store.of_subject), self._defaults)}
+        found = {user: self._of(user, self._of_user)}
         if caller.key:
             key = Subject("key", caller.key)
             found[key] = self._of(key, self._store.of_subject)
@@ -171,6 +171,9 @@ class KnownCaps:
         """Read all anew at the next call."""
         with self._lock:
             self._known.clear()
+
+    def _of_user(self, user: Subject) -> tuple[Cap, ...]:
+        return of_user(user.id, self._store.of_subject(user), self._defaults)
 
     def _of(self, subject: Subject | None, read: Callable[[Any], tuple[Cap, ...]]) -> tuple[Cap, ...]:
         now = self._clock.monotonic()

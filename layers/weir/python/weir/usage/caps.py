@@ -16,7 +16,7 @@ from weir.usage.counters import Count, Room
 from weir.usage.models import Amount, Cap, Measure, Subject, Window
 from weir.usage.money import pico, usd
 from weir.usage.table import cap_id
-from weir.usage.windows import MEASURES, WINDOWS, end, name
+from weir.usage.windows import MEASURES, WINDOWS, buckets, end, name
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +62,12 @@ class ModelUnpriced(Forbidden):
     """A cap on cost holds, and nobody knows what the model costs: the call is not made."""
 
     slug, title = "model-unpriced", "The model has no price"
+
+
+class ToolUnpriced(Forbidden):
+    """A cap on cost holds, and the call asks for a tool that is charged by its use: the call is not made."""
+
+    slug, title = "tool-unpriced", "The tool has no price"
 
 
 def figure(measure: Measure, amount: int) -> int | str:
@@ -122,8 +128,9 @@ def limit_of(cap: Cap, shard: int) -> int:
 
 def rooms(caps: Iterable[Cap], amount: Amount, shard: int, now: datetime) -> list[Room]:
     """What each count may be at most, so that an amount can be added to it. Below 0: it never can."""
+    names = buckets(now)
     return [
-        Room(name(cap.window, now), cap.measure, limit_of(cap, shard) - getattr(amount, cap.measure))
+        Room(names[cap.window], cap.measure, limit_of(cap, shard) - getattr(amount, cap.measure))
         for cap in caps
         if is_enforced(cap, now)
     ]

@@ -17,7 +17,9 @@ MOST_LONG = 100_000_000
 MOST_EXAMPLES = 10
 """Names of models that were left out which are told, for each reason."""
 
-Tier = Literal["standard", "batch"]
+Tier = Literal["standard", "batch", "priority", "fast", "optimized", "us"]
+"""As `weir.llm.tiers` knows those that cost more."""
+
 Dollars = Annotated[str, Field(pattern=money.PATTERN, max_length=22, examples=["3.00"])]
 RATES = ("input", "output", "cache_read", "cache_write_5m", "cache_write_1h")
 
@@ -74,7 +76,9 @@ class NewPrice(PriceChange):
     provider: Annotated[str, Field(pattern=PROVIDER, description="Name of a provider, or the kind of one")]
     model: Annotated[str, Field(pattern=MODEL, description="The provider's own id of the model")]
     region: Annotated[str, Field(pattern=REGION, description="Empty for any")] = ""
-    tier: Tier = "standard"
+    tier: Annotated[
+        Tier, Field(description="A price of priority, fast, optimized or us lets calls through that ask for it")
+    ] = "standard"
     since: Moment = Field(description="From when it holds, RFC 3339; until the next of the same")
 
     @model_validator(mode="after")

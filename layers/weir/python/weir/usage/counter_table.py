@@ -1,22 +1,22 @@
 """Counters in DynamoDB: one item a counter, one conditional write a change.
 
+The names of counts are words that expressions may hold as they are.
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/WorkingWithItems.html#WorkingWithItems.AtomicCounters
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 
 from weir.runtime.dynamodb import Item, Outcome, Table
 from weir.usage.counters import NOTHING, RESERVED, Count, Place, Reservation, Room, Told, count_of
-from weir.usage.models import Measure
 from weir.usage.shapes import SHAPES
 from weir.usage.table import SCHEMA, count_key
 from weir.usage.windows import MEASURES, buckets, counter
 
-KEPT = timedelta(days=40)
+KEPT_SECONDS = 40 * 86_400
 """How long a counter stays after the last call that it has counted: longer than any window."""
 
 _MOST_IN_A_READ = 100
+_SET_ASIDE = "SET #r = :r, #ttl = :ttl, #schema = :schema"
 
 
 class TableCounters:
@@ -27,34 +27,36 @@ class TableCounters:
 
     def reserve(self, place: Place, reservation: Reservation, rooms: Sequence[Room]) -> Told:
         """As ``Counters`` tells: one write, whether it is done or not."""
-        amounts: dict[Measure, int] = {one: getattr(reservation.amount, one) for one in MEASURES}
-        counted = {
-            counter(bucket, measure): measure
+        amounts: dict[str, int] = {one: getattr(reservation.amount, one) for one in MEASURES}
+        adds = [
+            f"{counter(bucket, measure)} :{measure}"
             for bucket in buckets(reservation.moment).values()
             for measure in MEASURES
             if amounts[measure]
-        }
-        asked = {counter(room.bucket, room.measure): room.most for room in rooms}
-        names = {**dict(zip({**counted, **asked}, {**counted, **asked}, strict=True)), "r": _name(reservation)}
-        adds = ", ".join(f"#{name} :{measure}" for name, measure in counted.items())
-        changes = "SET #r = :r, #ttl = :ttl, #schema = :schema" + (f" ADD {adds}" if adds else "")
-        conditions = [f"(attribute_not_exists(#{name}) OR #{name} <= :m{name})" for name in asked]
-        outcome = self._table.update(
-            count_key(place),
-            changes,
-            when=" AND ".join(["attribute_not_exists(#r)", *conditions]),
-            values={
-                **{measure: amounts[measure] for measure in MEASURES if amounts[measure]},
-                **{f"m{name}": most for name, most in asked.items()},
-                "r": reservation.text,
-                "ttl": int((reservation.moment + KEPT).timestamp()),
-                "schema": SCHEMA,
-            },
-            names={**names, "ttl": "ttl", "schema": "schema"},
+        ]
+        most = {counter(room.bucket, room.measure): room.most for room in rooms}
+        told = _told(
+            self._table.update(
+                count_key(place),
+                _SET_ASIDE + (f" ADD {', '.join(adds)}" if adds else ""),
+                when=" AND ".join(
+                    [
+                        "attribute_not_exists(#r)",
+                        *(f"(attribute_not_exists({name}) OR {name} <= :m{name})" for name in most),
+                    ]
+                ),
+                values={
+                    **{measure: amount for measure, amount in amounts.items() if amount},
+                    **{f"m{name}": count for name, count in most.items()},
+                    "r": reservation.text,
+                    "ttl": reservation.admitted_at // 1000 + KEPT_SECONDS,
+                    "schema": SCHEMA,
+                },
+                names={"r": _name(reservation), "ttl": "ttl", "schema": "schema"},
+            )
         )
-        told = _told(outcome)
-        is_ours = told.count.reservations.get(reservation.reservation_id) == reservation
-        return told if told.done else Told(is_ours, told.count)
+        is_ours = told.done or told.count.reservations.get(reservation.reservation_id) == reservation
+        return Told(is_ours, told.count)
 
     def exchange(
         self,
@@ -68,7 +70,7 @@ class TableCounters:
         gone = {f"g{number}": name for number, name in enumerate(stale) if name not in deltas}
         removed = [f"#{name}" for name in gone] + (["#r"] if after is None else [])
         parts = [
-            f"ADD {', '.join(f'#{name} :{name}' for name in deltas)}" if deltas else "",
+            f"ADD {', '.join(f'{name} :{name}' for name in deltas)}" if deltas else "",
             "SET #r = :after" if after is not None else "",
             f"REMOVE {', '.join(removed)}" if removed else "",
         ]
@@ -78,7 +80,8 @@ class TableCounters:
                 " ".join(part for part in parts if part),
                 when="#r = :before",
                 values={"before": before.text, **({"after": after.text} if after is not None else {}), **deltas},
-                names={"r": _name(before), **gone, **{name: name for name in deltas}},
+                names={"r": _name(before), **gone},
+                returned=False,
             )
         )
 

@@ -15,6 +15,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, Protocol
 
 from weir.usage.models import Amount, Measure, Subject
@@ -30,6 +31,7 @@ CLOSED_KEPT_SECONDS = 3600
 """How long a reservation stays that was settled after its deadline, so that its holder may yet correct it."""
 
 _COUNT = re.compile(r"[hdm]\d+[rtc]")
+_JSON = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,7 @@ class Reservation:
         """As it is stored: one text, so that a condition compares the whole of it."""
         amount = self.amount
         told = [int(self.closed), self.admitted_at, self.deadline, amount.requests, amount.tokens, amount.cost]
-        return json.dumps([*told, *self.detail], separators=(",", ":"), ensure_ascii=False)
+        return _JSON.encode([*told, *self.detail])
 
     @classmethod
     def read(cls, reservation_id: str, text: str) -> "Reservation":
@@ -130,11 +132,15 @@ def count_of(attributes: Mapping[str, Any]) -> Count:
     return Count(
         counts={one: int(value) for one, value in attributes.items() if _COUNT.fullmatch(one)},
         reservations={
-            one.removeprefix(RESERVED): Reservation.read(one.removeprefix(RESERVED), value)
+            one.removeprefix(RESERVED): _read(one.removeprefix(RESERVED), value)
             for one, value in attributes.items()
             if one.startswith(RESERVED)
         },
     )
+
+
+_read = lru_cache(maxsize=1024)(Reservation.read)
+"""Remembered, for each of the calls that are under way at once finds all the others'."""
 
 
 NOTHING = Count({}, {})
@@ -164,7 +170,7 @@ class Counters(Protocol):
     ) -> Told:
         """Put a reservation, or nothing, in the place of another, and change counts by name; ``stale`` ones go.
 
-        Not done where the reservation is not as ``before``.
+        Not done where the reservation is not as ``before``; the counter is told then alone.
         """
 
     def read(self, places: Sequence[Place]) -> list[Count]:

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from weir.llm.models import Bound
 from weir.usage import pricing
-from weir.usage.caps import ModelUnpriced, is_enforced, left
+from weir.usage.caps import ModelUnpriced, ToolUnpriced, is_enforced, left
 from weir.usage.counters import Count
 from weir.usage.models import Amount, Cap, Measure, Price
 
@@ -35,8 +35,8 @@ class Estimate:
 
         Raises
         ------
-        ModelUnpriced
-            A cap on cost must hold, and one of the targets has no price.
+        ModelUnpriced, ToolUnpriced
+            A cap on cost must hold, and one of the targets has no price, or a tool has none.
         ValueError
             A cap must hold that the output counts for, and the call has no limit of it.
         """
@@ -74,6 +74,11 @@ class Estimate:
         return 0
 
     def _most_cost(self) -> int:
+        if self.bound.fee:
+            raise ToolUnpriced(
+                f"{self.bound.fee}: what this tool costs beside tokens is not kept, and a cap on cost holds for you. "
+                "Leave it out, or ask an admin for a cap of the mode expected."
+            )
         return max(pricing.bound_cost(self.bound, one) for one in self._priced())
 
     def _likely_cost(self) -> int:

@@ -1,7 +1,7 @@
 """Items of the usage table, from and to the values that the rules work with. Their keys: ``table.py``."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,6 +17,8 @@ _PLAIN = (
     *("cut", "error", "price_id"),
 )
 """The fields of a record that are stored as they are."""
+
+_OF_AN_ATTEMPT = tuple(one.name for one in fields(Attempt))
 
 
 def cap_item(cap: Cap) -> Item:
@@ -75,7 +77,7 @@ def record_item(record: Record, kept: timedelta) -> Item:
         "username": caller.username,
         "key": caller.key,
         "groups": list(caller.groups),
-        "attempts": [asdict(one) for one in record.attempts],
+        "attempts": [{name: getattr(one, name) for name in _OF_AN_ATTEMPT} for one in record.attempts],
         **{name: getattr(record, name) for name in _PLAIN},
     }
 

@@ -10,10 +10,11 @@ counts what the record says.
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from weir.llm.models import Bound, Tokens
+from weir.llm.tiers import STANDARD, unpriced
 from weir.runtime.clock import Clock
 from weir.runtime.errors import WeirError
 from weir.usage import counters as counting
@@ -47,7 +48,7 @@ class Call:
     """A call that somebody wants to make.
 
     ``targets`` are all that may come to serve it, the first to be tried first; there is one at least. ``deadline`` is
-    when the process that makes the call has ended for certain.
+    when the process that makes the call has ended for certain. ``tier`` is that of the prices it is charged by.
     """
 
     request_id: str
@@ -58,6 +59,7 @@ class Call:
     deadline: datetime
     targets: tuple[Served, ...]
     stream: bool = False
+    tier: str = STANDARD
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,13 +107,17 @@ class Meter:
         ------
         CapExceeded
             It would pass a cap. Nothing stays set aside.
-        ModelUnpriced
-            A cap on cost must hold, and a target has no price.
+        Dearer
+            It asks for a tier that costs more, and a target has no price of that.
+        ModelUnpriced, ToolUnpriced
+            A cap on cost must hold, and a target has no price, or a tool has none.
         WeirError
             The store does not answer. Nothing stays set aside, or what does goes after the deadline.
         """
         now = _to_the_millisecond(self._clock.now())
-        prices = tuple(self._priced(one, now) for one in call.targets)
+        prices = tuple(self._priced(one, now, call.tier) for one in call.targets)
+        if call.tier != STANDARD and None in prices:
+            raise unpriced(call.tier, call.model)
         charged = self._caps.of(call.caller)
         estimate = Estimate(call.model, call.bound, prices)
         if any(estimate.needs_limit(one.caps, now) for one in charged):
@@ -122,7 +128,7 @@ class Meter:
             reservation_id=admission_id,
             admitted_at=now,
             deadline=call.deadline + DEADLINE_SLACK,
-            detail=detail_of(self._supposed(admission_id, call, now, estimate, prices[0])),
+            detail=detail_of(self._supposed(admission_id, call, now, estimate, prices[0]), charged[-1]),
             estimate=estimate,
         )
         held, asked = self._charged(charged, asked)
@@ -170,8 +176,8 @@ class Meter:
         if failure is not None:
             raise failure
 
-    def _priced(self, served: Served, at: datetime) -> Price | None:
-        return self._prices.of(served.provider, served.kind, served.region, served.target, at)
+    def _priced(self, served: Served, at: datetime, tier: str) -> Price | None:
+        return self._prices.of(served.provider, served.kind, served.region, served.target, at, tier)
 
     def _supposed(
         self, admission_id: str, call: Call, now: datetime, estimate: Estimate, price: Price | None
@@ -185,7 +191,7 @@ class Meter:
         call = admission.call
         served = outcome.served or call.targets[0]
         is_first = served == call.targets[0]
-        price = admission.price if is_first else self._priced(served, admission.admitted_at)
+        price = admission.price if is_first else self._priced(served, admission.admitted_at, call.tier)
         return self._written(admission.admission_id, call, admission.admitted_at, served, price, outcome)
 
     def _written(
@@ -197,7 +203,7 @@ class Meter:
             request_id=call.request_id,
             admitted_at=at,
             ended_at=self._clock.now(),
-            caller=replace(call.caller, roles=()),
+            caller=Caller(call.caller.user, call.caller.username, call.caller.key, call.caller.groups),
             dialect=call.dialect,
             model=call.model,
             provider=served.provider,

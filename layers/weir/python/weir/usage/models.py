@@ -74,8 +74,9 @@ class Rates:
 class Price:
     """What a model of a provider costs from ``since`` on, until the next one of the same key.
 
-    ``provider`` is the name of a provider or the kind of one, ``region`` empty for any, ``tier`` ``standard`` or
-    ``batch``. ``long`` holds for the whole of a call whose input passes ``long_above`` tokens.
+    ``provider`` is the name of a provider or the kind of one, ``region`` empty for any, ``tier`` ``standard``,
+    ``batch``, or one that costs more (`weir.llm.tiers`). ``long`` holds for the whole of a call whose input passes
+    ``long_above`` tokens.
     """
 
     price_id: str

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from threading import Lock
 
+from weir.llm.tiers import STANDARD
 from weir.usage.models import Price
 
 MISSED_SECONDS = 5.0
@@ -18,13 +19,11 @@ MISSED_SECONDS = 5.0
 MOST_KEPT = 4096
 """Models of a provider that are remembered; callers can ask for any name where a route ends in ``*``."""
 
-STANDARD = "standard"
-
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
     until: float
-    prices: dict[str, tuple[Price, ...]]  # by region, oldest first
+    prices: dict[tuple[str, str], tuple[Price, ...]]  # by tier and region, oldest first
 
 
 class Prices:
@@ -50,15 +49,15 @@ class Prices:
         self._kept: dict[tuple[str, str], _Kept] = {}
         self._lock = Lock()
 
-    def of(self, provider: str, kind: str, region: str, model: str, at: datetime) -> Price | None:
-        """The price by which a call that begins ``at`` is charged; None where there is none.
+    def of(self, provider: str, kind: str, region: str, model: str, at: datetime, tier: str = STANDARD) -> Price | None:
+        """The price by which a call of a tier that begins ``at`` is charged; None where there is none.
 
         WeirError where the table can't be read.
         """
         for name in dict.fromkeys((provider, kind)):
-            by_region = self._of_model(name, model)
+            found = self._of_model(name, model)
             for place in dict.fromkeys((region, "")):
-                if (price := _begun(by_region.get(place, ()), at)) is not None:
+                if (price := _begun(found.get((tier, place), ()), at)) is not None:
                     return price
         return None
 
@@ -67,21 +66,21 @@ class Prices:
         with self._lock:
             self._kept.clear()
 
-    def _of_model(self, provider: str, model: str) -> dict[str, tuple[Price, ...]]:
+    def _of_model(self, provider: str, model: str) -> dict[tuple[str, str], tuple[Price, ...]]:
         now, key = self._monotonic(), (provider, model)
         found = self._kept.get(key)
         if found is not None and now < found.until:
             return found.prices
-        by_region: dict[str, tuple[Price, ...]] = {}
+        prices: dict[tuple[str, str], tuple[Price, ...]] = {}
         for price in sorted(self._read(provider, model), key=lambda one: one.since):
-            if price.tier == STANDARD:
-                by_region[price.region] = (*by_region.get(price.region, ()), price)
-        kept = self._kept_seconds if by_region else min(MISSED_SECONDS, self._kept_seconds)
+            place = (price.tier, price.region)
+            prices[place] = (*prices.get(place, ()), price)
+        kept = self._kept_seconds if prices else min(MISSED_SECONDS, self._kept_seconds)
         with self._lock:
             if len(self._kept) >= MOST_KEPT:
                 self._kept.clear()
-            self._kept[key] = _Kept(now + kept, by_region)
-        return by_region
+            self._kept[key] = _Kept(now + kept, prices)
+        return prices
 
 
 def _begun(prices: tuple[Price, ...], at: datetime) -> Price | None:

@@ -2,6 +2,7 @@
 
 What is summed up of a period is told where it was *sealed* and none of its hours has records that came late since.
 Else it is added up from the periods within it, and hours that are running, or not summed up yet, from the records.
+Records lie by user, so that a running hour of all is a read for each who was active that day; some go at a time.
 Late hours are read first, then what is sealed: a mark goes only after what it stood for was summed up anew, so that no
 record is left out in between. An edition of rows that another took the place of stays for those who are reading it.
 """
@@ -10,6 +11,7 @@ import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from itertools import groupby
@@ -22,6 +24,9 @@ from weir.usage.models import Record
 from weir.usage.shapes import SHAPES
 from weir.usage.table import LATE, SCHEMA, day_of, periods_of, rows_of
 from weir.usage.windows import PERIODS, Period, each, end, name
+
+AT_ONCE = 16
+"""Calls of DynamoDB at a time: as many as a client has connections."""
 
 By = Literal["model", "user", "key", "group"]
 BY: tuple[By, ...] = ("model", "user", "key", "group")
@@ -145,8 +150,9 @@ class Summaries:
         edition = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
         known_as = name(period, began)
         ttl = int((end(period, began) + self._kept(period)).timestamp())
-        for row in told:
-            self._table.put({"pk": rows_of(known_as, edition), **row, "schema": SCHEMA, "ttl": ttl})
+        kept = [{"pk": rows_of(known_as, edition), **row, "schema": SCHEMA, "ttl": ttl} for row in told]
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            list(pool.map(self._table.put, kept))  # which raises what one of them does
         sealed = {"pk": periods_of(period), "sk": known_as, "schema": SCHEMA, "ttl": ttl}
         self._table.put({**sealed, "edition": edition, "rows": len(told)})
         return edition
@@ -167,10 +173,16 @@ class Summaries:
     def _live(self, since: datetime, until: datetime, user: str | None) -> Iterator[tuple[Cell, Totals]]:
         """What the records of a time within one day say."""
         day = day_of(since)
-        for one in [user] if user is not None else active(self._table, day):
-            for record in of_user(self._table, one, day, since, until):
-                caller = record.caller
-                yield Cell(caller.user, caller.key, caller.groups, record.model), totals_of(record)
+
+        def rows(one: str) -> Rows:
+            return added(map(_counted, of_user(self._table, one, day, since, until)))
+
+        if user is not None:
+            yield from rows(user).items()
+            return
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            for found in pool.map(rows, active(self._table, day)):
+                yield from found.items()
 
     def _stored(self, known_as: str, edition: str, user: str | None) -> Iterator[tuple[Cell, Totals]]:
         where, values = "pk = :pk", {"pk": rows_of(known_as, edition)}
@@ -200,6 +212,11 @@ class Known:
             return edition
         first, last = f"{began:%Y%m%d%H}", f"{end(period, began):%Y%m%d%H}"
         return None if any(first <= hour < last for hour in self.late) else edition
+
+
+def _counted(record: Record) -> tuple[Cell, Totals]:
+    caller = record.caller
+    return Cell(caller.user, caller.key, caller.groups, record.model), totals_of(record)
 
 
 def _row_item(cell: Cell, totals: Totals) -> Item:

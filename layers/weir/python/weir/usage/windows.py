@@ -4,7 +4,7 @@ Edges are half-open: what happens at 15:00:00.000 belongs to the hour that begin
 are calendar months. A name says which: ``h2026112114``, ``d20261121``, ``w20261116`` (its Monday), ``m202611``.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Literal
@@ -70,9 +70,14 @@ def _name(period: Period, hour: datetime) -> str:
     return begin(period, hour).strftime(_FORMS[period])
 
 
-def buckets(moment: datetime) -> dict[Window, str]:
+def buckets(moment: datetime) -> Mapping[Window, str]:
     """The names of the windows that a call is counted in which is admitted at a moment."""
-    return {window: name(window, moment) for window in WINDOWS}
+    return _buckets(begin("hour", moment))
+
+
+@lru_cache(maxsize=1024)
+def _buckets(hour: datetime) -> dict[Window, str]:
+    return {window: name(window, hour) for window in WINDOWS}
 
 
 def counter(bucket: str, measure: Measure) -> str:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from weir.runtime.clock import SYSTEM, Clock
 from weir.runtime.dynamodb import Table
@@ -15,9 +16,11 @@ from weir.usage.metering import Meter
 from weir.usage.price_store import PriceStore
 from weir.usage.prices import Prices
 from weir.usage.records import Recorder
-from weir.usage.rolling import Rolling
-from weir.usage.summaries import Summaries
 from weir.usage.table import table
+
+if TYPE_CHECKING:
+    from weir.usage.rolling import Rolling
+    from weir.usage.summaries import Summaries
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +62,19 @@ def meter() -> Meter:
 
 
 @lru_cache(maxsize=1)
-def summaries() -> Summaries:
+def summaries() -> "Summaries":
     """This process's summaries. SettingsError as ``deps``."""
+    from weir.usage.summaries import Summaries  # the gateway has no use for it, nor for the next one
+
     made = deps()
     return Summaries(made.table, made.clock, timedelta(days=made.settings.usage_kept_days))
 
 
 @lru_cache(maxsize=1)
-def rolling() -> Rolling:
+def rolling() -> "Rolling":
     """This process's rolling-up. SettingsError as ``deps``."""
+    from weir.usage.rolling import Rolling
+
     made = deps()
     return Rolling(made.table, summaries(), made.clock, timedelta(days=made.settings.usage_kept_days))
 
