@@ -193,12 +193,13 @@ def test_a_connection_that_was_closed_is_not(made: Any, last: bytes) -> None:
 
 
 def test_a_condition_that_does_not_hold_tells_the_item_and_is_not_tried_again(made: Any) -> None:
-    # Given an item that forbids a write
-    service = made([refusal(400, "ConditionalCheckFailedException", Item={"n": {"N": "7"}})])
+    # Given an item, with bytes in it, that forbids a write
+    item = {"n": {"N": "7"}, "data": {"B": "AAEC"}}
+    service = made([refusal(400, "ConditionalCheckFailedException", Item=item)])
     # When it is written
     outcome = Table(service.client, "a-table").put({"pk": "a", "sk": "b"}, when="attribute_not_exists(pk)")
     # Then that is an answer
-    assert (outcome.done, outcome.item, service.slept) == (False, {"n": 7}, [])
+    assert (outcome.done, outcome.item, service.slept) == (False, {"n": 7, "data": b"\x00\x01\x02"}, [])
 
 
 GOOD = ok({"a": 1})

@@ -5,7 +5,6 @@ callers that count their own retries ask for ``attempts=1``. Time-outs are short
 billed: https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html
 """
 
-import json
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Literal
@@ -169,15 +168,11 @@ def _is_connection_error(error: BaseException) -> bool:
     return isinstance(error, BotocoreConnectionError | HTTPClientError | IncompleteReadError)
 
 
-def refused(operation: str, status: int, body: bytes) -> Exception:
-    """What botocore raises where an answer in the JSON protocol says no."""
+def refused(operation: str, status: int, answer: object) -> Exception:
+    """What botocore raises where an answer in the JSON protocol, None where it is no JSON, says no."""
     from botocore.exceptions import ClientError
 
-    try:
-        told = json.loads(body)
-    except ValueError:
-        told = None
-    told = told if isinstance(told, dict) else {}
+    told = dict(answer) if isinstance(answer, dict) else {}
     code = str(told.pop("__type", status)).rpartition("#")[2].partition(":")[0]
     message = str(told.pop("message", None) or told.pop("Message", ""))
     response = {"Error": {"Code": code, "Message": message}, "ResponseMetadata": {"HTTPStatusCode": status}, **told}

@@ -192,11 +192,10 @@ class Client:
             answer = self._exchanged(self._written(operation, body))
         except (OSError, httptools.HttpParserError) as error:
             raise aws.unreached(error, self._endpoint) from error
-        told = answer.body
         if answer.status != 200:
-            raise aws.refused(operation, answer.status, told)
-        found: dict[str, Any] = json.loads(told.decode())  # bytes would have their encoding guessed first
-        return _with_bytes(found) if b'"B":' in told else found
+            raise aws.refused(operation, answer.status, _read_if_json(answer.body))
+        found: dict[str, Any] = _read(answer.body)
+        return found
 
     def _written(self, operation: str, body: bytes) -> bytes:
         target = f"{self._service.target}.{operation}"
@@ -341,10 +340,20 @@ def _base64(value: object) -> str:
 _JSON = json.JSONEncoder(separators=(",", ":"), default=_base64, check_circular=False)
 
 
-def _with_bytes(value: Any) -> Any:
-    """An answer with the bytes of its binary values. No attribute is named ``B``, so that none is taken for one."""
-    if isinstance(value, dict):
-        if len(value) == 1 and isinstance(value.get("B"), str):
-            return {"B": b64decode(value["B"])}
-        return {name: _with_bytes(one) for name, one in value.items()}
-    return [_with_bytes(one) for one in value] if isinstance(value, list) else value
+def _read(body: bytes) -> Any:
+    """An answer, with the bytes of its binary values. ValueError where it is no JSON."""
+    text = body.decode()  # else its encoding would be guessed
+    return json.loads(text, object_hook=_with_bytes if '"B":' in text else None)
+
+
+def _read_if_json(body: bytes) -> Any:
+    """The same; None where it is no JSON: what stands between may refuse too."""
+    try:
+        return _read(body)
+    except ValueError:
+        return None
+
+
+def _with_bytes(value: dict[str, Any]) -> dict[str, Any]:
+    """A value of binary with its bytes. No attribute is named ``B``, so that none is taken for one."""
+    return {"B": b64decode(value["B"])} if len(value) == 1 and isinstance(value.get("B"), str) else value
