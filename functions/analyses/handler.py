@@ -11,7 +11,7 @@ from weir.analysis.analyses.models import ANALYSIS_ID
 from weir.runtime import http, idempotency, pagination
 from weir.runtime.settings import settings
 
-settings(needs=("analyses_table", "analyses_bucket"))
+settings(needs=("analyses_table", "analyses_bucket", "runs_table"))
 
 app = APIGatewayRestResolver(
     enable_validation=True, response_validation_error_http_code=500, json_body_deserializer=http.strict_json
@@ -24,6 +24,9 @@ NEEDS = {
     "GET /analyses/{analysis_id}": "analyses:read",
     "DELETE /analyses/{analysis_id}": "analyses:write",
 }
+RUNS_NEED = "runs:read"
+"""As for GET /runs/{run_id}: whoever may not read a run is not told of it by an analysis either."""
+
 MOST_BODY_BYTES = 200_000
 MOST_ANSWERED = 5_000_000
 """Lambda answers no more than 6 MB: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
@@ -99,19 +102,29 @@ class Results(BaseModel):
             "description": "Started; Location tells how it stands",
             "content": {"application/json": {"model": Started}},
         },
-        **http.problems(400, 409, 422, 429),
+        **http.problems(400, 403, 409, 422, 429),
     },
 )
 def start(
-    spec: Annotated[AnalysisSpec, Body(description="Streams, workflows, range")], key: Key = None
+    spec: Annotated[AnalysisSpec, Body(description="Streams or runs, workflows, range")], key: Key = None
 ) -> Response[Any]:
-    """One stream or hundreds, by their CloudWatch metrics. Follow ``Location`` until ``status`` is DONE or FAILED."""
+    """One stream or hundreds, by their CloudWatch metrics. Follow ``Location`` until ``status`` is DONE or FAILED.
+
+    With ``runs`` also by what these measured, which takes the scope runs:read besides.
+    """
     from weir.analysis.analyses import starting
     from weir.analysis.analyses.wiring import deps
 
     caller, event = _caller(), app.current_event.raw_event
+    if spec.runs:
+        http.admit(event, RUNS_NEED)
 
     def use_case() -> dict[str, Any]:
+        if spec.runs:
+            from weir.runs.measured import check_measured
+            from weir.runs.wiring import runs_table
+
+            check_measured(spec.runs, caller, runs_table())
         made = starting.start(spec, caller, deps(), key)
         location = http.link(event, f"/analyses/{made.analysis_id}")
         return Started(analysis_id=made.analysis_id, status=made.status, location=location).model_dump(mode="json")

@@ -11,7 +11,7 @@ from weir.runtime.clock import SYSTEM
 from weir.runtime.observability import logger, traced
 from weir.runtime.settings import settings
 
-settings(needs=("analyses_table", "analyses_bucket", "usage_table", "llm_table"))
+settings(needs=("analyses_table", "analyses_bucket", "runs_bucket", "usage_table", "llm_table"))
 
 COLLECT_MARGIN_SECONDS = 420.0
 """Kept for the metrics of 500 streams, which are read after the last of them was looked at."""

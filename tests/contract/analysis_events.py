@@ -1,4 +1,4 @@
-"""Samples about analyses: one is asked for over HTTP, another is a schedule's, a third breaks."""
+"""Samples about analyses: one is asked for over HTTP, one of a run, another is a schedule's, and one breaks."""
 
 import json
 from typing import Any
@@ -41,6 +41,15 @@ def lived(aws: Account) -> dict[str, Any]:
     told["analysis-work-close-failed"] = send(aws, "analysis-work-close-failed", {ANALYSIS_ID: "broken"})
     kinesis.delete_stream(StreamName="payments")
     return told
+
+
+def of_a_run(aws: Account, known: dict[str, str]) -> dict[str, Any]:
+    """The results of an analysis of a run that is closed; `known` tells its id."""
+    started = json.loads(send(aws, "analyses-of-runs", known)["body"])
+    known = known | {ANALYSIS_ID: started["analysis_id"]}
+    for name in STEPS[:4]:
+        send(aws, name, known)
+    return body({"shown": send(aws, "analyses-show", known)}, "shown")
 
 
 def body(told: dict[str, Any], name: str) -> dict[str, Any]:

@@ -51,6 +51,7 @@ def test_every_event_is_sent_by_a_test() -> None:
         *package_events.STEPS,
         *analysis_events.STATUSES,
         *analysis_events.STEPS,
+        "analyses-of-runs",
         *prompt_events.STATUSES,
         *model_events.STATUSES,
         *usage_events.STATUSES,
@@ -109,6 +110,12 @@ def packages(aws: Account) -> dict[str, Any]:
 def analyses(aws: Account) -> dict[str, Any]:
     """What comes of the events about analyses: one over HTTP, two of a schedule, one that breaks."""
     return analysis_events.lived(aws)
+
+
+@pytest.fixture(scope="module")
+def of_a_run(aws: Account, answers: dict[str, Any]) -> dict[str, Any]:
+    """What is told of the run, once it is closed."""
+    return analysis_events.of_a_run(aws, {RUN_ID: json.loads(answers["runs-start"]["body"])["run_id"]})
 
 
 @pytest.fixture(scope="module")
@@ -272,6 +279,16 @@ def test_streams_are_analyzed_event_by_event(analyses: dict[str, Any]) -> None:
     assert analyses["analyses-html"]["body"].startswith("<!doctype html>")
 
 
+def test_a_run_is_analyzed_by_what_it_measured(of_a_run: dict[str, Any], answers: dict[str, Any]) -> None:
+    run = json.loads(answers["runs-start"]["body"])
+    (stream,) = of_a_run["streams"]
+    assert stream["name"] == run["stream_name"]
+    (latency,) = [one for one in stream["findings"] if one["id"] == "run-latency"]
+    assert any(fact["source"].startswith(f"run {run['run_id']}, ") for fact in latency["evidence"])
+    gone = "its description: the stream is gone, and what its run measured is left"
+    assert of_a_run["partial"] == [f"{run['stream_name']}: {gone}"]
+
+
 def test_prompts_come_and_go_event_by_event(prompts: dict[str, Any]) -> None:
     assert {name: prompts[name]["statusCode"] for name in prompt_events.STATUSES} == prompt_events.STATUSES
     rendered = json.loads(prompts["prompts-render"]["body"])
@@ -336,6 +353,7 @@ def test_each_function_may_do_what_it_did(
     identity: dict[str, Any],
     packages: dict[str, Any],
     analyses: dict[str, Any],
+    of_a_run: dict[str, Any],
     prompts: dict[str, Any],
     models: dict[str, Any],
     usage: dict[str, Any],

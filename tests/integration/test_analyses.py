@@ -158,6 +158,8 @@ def test_a_key_starts_one_analysis(operator: Api, pair: Pair, analyses: Made) ->
         ({"streams": ["orders"], "last": "1y"}, "last"),
         ({"streams": ["orders"], "range": {"from": "2026-11-02T00:00:00Z", "to": "2026-11-01T00:00:00Z"}}, "range.to"),
         ({"streams": ["orders"], "compare_with": "no-such-analysis"}, "compare_with"),
+        ({"streams": ["orders"], "runs": ["no-such-run"]}, "runs.0"),
+        ({"last": "24h"}, "streams"),
     ],
 )
 def test_what_cannot_be_analyzed_is_refused_with_its_field(operator: Api, spec: Json, field: str) -> None:
@@ -236,3 +238,23 @@ def test_the_analyses_of_a_schedule_are_compared_with_the_last(
     assert {one["stream"] for one in after["worse"]} == {pair.calm}
     for analysis_id in (first, second):
         assert api("DELETE", f"/analyses/{analysis_id}").status_code == 204
+
+
+def test_what_a_run_measured_is_analyzed_for_its_owner(operator: Api, neighbour: Api, api: Api, analyses: Made) -> None:
+    # Given an operator's run, whose stream is gone
+    run = operator.run({"stream": {"shards": 1}, "load": {"records": 50}, "analyses": ["run"]})
+    spec = {"runs": [run["run_id"]], "workflows": ["performance", "patterns"]}
+
+    # When its owner and an admin have it analyzed / Then it is told by what was measured, and when
+    for who in (operator, api):
+        document = ended(who, analyses(spec, who))
+        assert document["analysis"]["status"] == "DONE", document["analysis"]
+        (stream,) = document["streams"]
+        assert stream["name"] == run["stream_name"]
+        (latency,) = [one for one in stream["findings"] if one["id"] == "run-latency"]
+        assert any(fact["source"].startswith(f"run {run['run_id']}, 20") for fact in latency["evidence"])
+        assert [told for told in document["partial"] if "the stream is gone" in told]
+
+    # And another operator is told what they are of a run that never was
+    refused = problem(neighbour("POST", "/analyses", spec), 422)["errors"]
+    assert refused == [{"field": "runs.0", "message": f"there is no run '{run['run_id']}'"}]

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError, ResponseStreamingError
 
-from weir.runs.bucket import ObjectMissing, RunsBucket, measurement_key, part_key, report_key
+from weir.analysis.measurement import measurement_key
+from weir.runs.bucket import ObjectMissing, RunsBucket, part_key, report_key
 from weir.runtime.errors import TooManyRequests, Unavailable, UpstreamFailed, WeirError
 
 

@@ -7,7 +7,8 @@ import pytest
 
 from tests.unit.analysis.measurements import measured
 from tests.unit.runs.fakes import BROKEN, Wires, head, run_of, spec_of, stored
-from weir.runs.bucket import ObjectMissing, RunsBucket, measurement_key, part_key, report_key
+from weir.analysis.measurement import measurement_key
+from weir.runs.bucket import ObjectMissing, RunsBucket, part_key, report_key
 from weir.runs.closing import close, read_report
 from weir.runs.models import Failure, Run, Status, Verdict
 from weir.runs.table import RunNotFound

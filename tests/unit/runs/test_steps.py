@@ -9,8 +9,9 @@ import pytest
 from tests.unit.analysis.measurements import series
 from tests.unit.runs.fakes import BROKEN, Wires, created, head, run_of, spec_of, step_of, stored
 from tests.unit.streams.fakes import NOON
+from weir.analysis.measurement import measurement_key
 from weir.runs import steps
-from weir.runs.bucket import ObjectMissing, RunsBucket, measurement_key, part_key
+from weir.runs.bucket import ObjectMissing, RunsBucket, part_key
 from weir.runs.models import Failure, Run, Status, Verdict, spec_json
 from weir.runs.steps import SpecInvalid, StreamNotAsAsked
 from weir.runs.table import RunExists, RunNotFound

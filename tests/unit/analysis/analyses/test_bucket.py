@@ -6,7 +6,10 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.unit.analysis.analyses.world import World
-from weir.analysis.analyses.bucket import AnalysesBucket, NotKept, part_key, result_key
+from tests.unit.analysis.measurements import measured
+from weir.analysis.analyses.bucket import AnalysesBucket, Measurements, NotKept, part_key, result_key
+from weir.analysis.measurement import Measurement, measurement_key
+from weir.runs.bucket import RunsBucket
 from weir.runtime.errors import TooManyRequests, Unavailable, UpstreamFailed
 
 
@@ -15,6 +18,17 @@ def test_documents_come_back_and_what_is_not_there_is_told(world: World) -> None
     assert world.bucket.load("analyses/a/found/00003") == [{"x": "é"}]
     with pytest.raises(NotKept):
         world.bucket.load(part_key("a", "found", 4))
+
+
+def test_what_a_run_measured_is_read_where_runs_keep_it(aws: dict[str, Any]) -> None:
+    # Given the measurement that a run has stored
+    aws["s3"].create_bucket(Bucket="runs-of-these")
+    RunsBucket(aws["s3"], "runs-of-these").save(measurement_key("run-1"), measured().to_dict())
+    # Then an analysis reads the same, and is told of one that is not there
+    kept = Measurements(aws["s3"], "runs-of-these")
+    assert Measurement.from_dict(kept.load("run-1")) == measured()
+    with pytest.raises(NotKept):
+        kept.load("run-2")
 
 
 def test_what_is_too_much_is_not_read(world: World) -> None:

@@ -1,8 +1,10 @@
 """What is kept between the steps is what was collected, to the last point."""
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 
+from tests.unit.analysis.measurements import measured
 from tests.unit.analysis.workflows.streams import START, metric, stream
 from weir.analysis.analyses.collected import facts_of, stored
 
@@ -25,3 +27,15 @@ def test_facts_come_back_as_they_were() -> None:
 def test_what_is_not_known_stays_unknown() -> None:
     facts = stream(open_shards=None, retention_hours=None, encryption=None, created_at=None, consumers=None)
     assert facts_of(stored(facts)) == facts
+
+
+def test_what_a_run_measured_comes_back() -> None:
+    facts = stream(records=[1.0], measurement=measured(top_keys=(("a", 9_000),)))
+    assert facts_of(json.loads(json.dumps(stored(facts)))) == facts
+
+
+def test_what_was_kept_before_there_were_runs_is_read() -> None:
+    facts = stream(records=[1.0], measurement=measured())
+    kept = stored(facts)
+    del kept["measurement"]
+    assert facts_of(kept) == replace(facts, measurement=None)

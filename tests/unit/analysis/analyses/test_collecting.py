@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 
 from tests.unit.analysis.analyses.world import NEVER, FakeCloudWatch, OldStreams
+from tests.unit.analysis.measurements import measured
 from tests.unit.streams.fakes import NOON, FakeTime
 from weir.analysis.analyses.collecting import HISTORY_METRICS, Collected, Collecting
 from weir.analysis.analyses.contract import WORKFLOW_NAMES, AnalysisSpec
 from weir.analysis.analyses.quotas import DESCRIBES, LISTS
+from weir.analysis.measurement import Measurement
 from weir.analysis.workflows.stream_facts import METRICS
 from weir.runtime.errors import Invalid, TooManyRequests, Unavailable
 from weir.streams.cloudwatch import MAX_POINTS, Metrics
@@ -30,10 +32,16 @@ class Place:
             self.kinesis.add(name)
 
     def collect(
-        self, streams: Any, workflows: tuple[str, ...] = ("performance",), until: float = NEVER, **spec: Any
+        self,
+        streams: Any,
+        workflows: tuple[str, ...] = ("performance",),
+        until: float = NEVER,
+        measured: tuple[Measurement, ...] = (),
+        **spec: Any,
     ) -> Collected:
-        asked = AnalysisSpec.model_validate({"streams": streams, **(spec or HOUR)})
-        collecting = Collecting(self.kinesis, Metrics(self.cloudwatch), self.time.clock(), until)
+        named = {"streams": streams, **(spec or HOUR)} | ({"runs": [one.run_id for one in measured] or None})
+        asked = AnalysisSpec.model_validate(named)
+        collecting = Collecting(self.kinesis, Metrics(self.cloudwatch), self.time.clock(), until, measured)
         return collecting.collect(asked, workflows)
 
 
@@ -255,3 +263,38 @@ def test_too_many_points_are_refused_and_by_default_there_are_none() -> None:
             {"tags": {"team": "a"}}, range={"from": "2026-11-20T10:00:00Z", "to": "2026-11-21T11:00:00Z", "period": 60}
         )
     assert refused.value.errors[0].field == "range.period"
+
+
+def test_what_a_run_measured_is_held_beside_the_metrics_of_its_stream() -> None:
+    # Given runs on three streams: one that was asked for, one that was not, and one that is gone
+    place = Place("orders", "load-1")
+    runs = tuple(measured(run_id=f"of-{name}", stream_name=name) for name in ("orders", "load-1", "load-2"))
+    found = place.collect(["orders", "payments"], measured=runs)
+
+    # Then each stream of theirs is looked at, once, and the measurement is its own
+    told = by_name(found)
+    assert [one.name for one in found.streams] == ["orders", "load-1", "load-2"]
+    assert [one.measurement.run_id for one in found.streams if one.measurement] == [run.run_id for run in runs]
+    assert told["load-1"].mode == "PROVISIONED"
+    assert told["load-1"].metric("IncomingRecords") is not None
+
+    # And of the one that is gone there is no more than was measured and published
+    assert (told["load-2"].mode, told["load-2"].open_shards) == ("unknown", None)
+    assert "load-2: its description: the stream is gone, and what its run measured is left" in found.partial
+    assert "payments: there is no such stream" in found.partial
+
+
+def test_a_stream_that_was_found_by_its_tags_keeps_them_beside_a_run() -> None:
+    place = Place("orders")
+    place.kinesis.streams["orders"].tags = {"team": "a"}
+    (told,) = place.collect({"tags": {"team": "a"}}, measured=(measured(stream_name="orders"),)).streams
+    assert (told.tags, told.measurement) == ({"team": "a"}, measured(stream_name="orders"))
+
+
+def test_what_a_run_measured_is_none_of_a_later_stream_of_the_name() -> None:
+    # Given a run that ended before the stream of today was made
+    place = Place("orders")
+    run = measured(run_id="old", stream_name="orders", ended_at=NOON - timedelta(days=401))
+    found = place.collect(["orders"], measured=(run,))
+    assert found.streams[0].measurement is None
+    assert "orders: run old: it was on an earlier stream of this name" in found.partial

@@ -26,12 +26,24 @@ def test_streams_are_names_or_tags() -> None:
     assert asked.streams == TagFilter(tags={"team": "a"})
 
 
+def test_runs_bring_their_streams_with_them() -> None:
+    asked = AnalysisSpec.model_validate({"runs": ["run-1", "run-2", "run-1"]})
+    assert (asked.streams, asked.most_streams) == (None, 2)
+    assert AnalysisSpec.model_validate(spec_json(asked)) == asked
+    assert AnalysisSpec.model_validate({"streams": {"tags": {"team": "a"}}, "runs": ["run-1"]}).most_streams == 2
+    assert AnalysisSpec.model_validate({"streams": ["a", "b", "a"]}).most_streams == 2
+
+
 @pytest.mark.parametrize(
     ("asked", "field"),
     [
         ({}, "streams"),
         ({"streams": []}, "streams"),
         ({"streams": "a"}, "streams"),
+        ({"runs": []}, "runs"),
+        ({"runs": ["a"] * 21}, "runs"),
+        ({"runs": ["a/../b"]}, "runs.0"),
+        ({"streams": None, "runs": None}, "streams"),
         ({"streams": ["a b"]}, "streams.0"),
         ({"streams": ["a"] * 501}, "streams"),
         ({"streams": {"tags": {}}}, "streams.tags"),

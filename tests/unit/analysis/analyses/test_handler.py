@@ -12,12 +12,13 @@ import pytest
 from tests.unit.analysis.analyses.world import World
 from tests.unit.streams.handler_calls import Context
 from weir.analysis.analyses import wiring
+from weir.runs import wiring as runs_wiring
 from weir.runtime import pagination, settings
 
 ROOT = Path(__file__).parents[4]
 HOUR = {"from": "2026-11-21T10:00:00Z", "to": "2026-11-21T11:00:00Z"}
 ASKED = {"streams": ["orders"], "range": HOUR, "workflows": ["performance"]}
-NEEDED = {"WEIR_ANALYSES_TABLE": "analyses", "WEIR_ANALYSES_BUCKET": "analyses"}
+NEEDED = {"WEIR_ANALYSES_TABLE": "analyses", "WEIR_ANALYSES_BUCKET": "analyses", "WEIR_RUNS_TABLE": "runs"}
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +49,7 @@ def api(module: ModuleType, world: World, monkeypatch: pytest.MonkeyPatch) -> An
     def call(event: str, *, body: Any = None, analysis_id: str = "", sub: str = "u-ann", **more: Any) -> dict[str, Any]:
         sent = json.loads((ROOT / "events" / f"{event}.json").read_text())
         sent["requestContext"]["authorizer"] |= {"sub": sub, "roles": more.pop("roles", "operator")}
+        sent["requestContext"]["authorizer"] |= {"scopes": scopes} if (scopes := more.pop("scopes", "")) else {}
         sent["headers"].pop("Idempotency-Key", None)
         sent["headers"] |= more.pop("headers", {})
         sent["multiValueHeaders"] = {name: [value] for name, value in sent["headers"].items()}
@@ -158,3 +160,38 @@ def test_a_wrong_field_is_named_and_nothing_is_started(api: Any, world: World, b
 @pytest.mark.parametrize("analysis_id", ["..", "-x", "a" * 81, "a%2Fb"])
 def test_an_id_that_can_be_none_is_none(api: Any, analysis_id: str) -> None:
     assert api("analyses-show", analysis_id=analysis_id)["statusCode"] in {404, 422}
+
+
+class NoRuns:
+    """A runs table without a run, which tells what was looked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def head(self, run_id: str) -> None:
+        self.asked.append(run_id)
+
+
+@pytest.fixture
+def runs(monkeypatch: pytest.MonkeyPatch) -> NoRuns:
+    made = NoRuns()
+    monkeypatch.setattr(runs_wiring, "runs_table", lambda: made)
+    return made
+
+
+def test_runs_are_looked_at_before_anything_is_started(api: Any, world: World, runs: NoRuns) -> None:
+    answer = api("analyses-start", body=ASKED | {"runs": ["run-1"]})
+    assert answer["statusCode"] == 422
+    assert [one["field"] for one in json.loads(answer["body"])["errors"]] == ["runs.0"]
+    assert runs.asked == ["run-1"]
+    assert world.executions.started == {}
+
+
+def test_who_may_not_read_runs_learns_nothing_of_them_by_an_analysis(api: Any, world: World, runs: NoRuns) -> None:
+    # Given a key that may start analyses and no more
+    answer = api("analyses-start", body=ASKED | {"runs": ["run-1"]}, scopes="analyses:read analyses:write")
+    assert answer["statusCode"] == 403
+    assert "runs:read" in json.loads(answer["body"])["detail"]
+    assert (runs.asked, world.executions.started) == ([], {})
+    # And it does without runs
+    assert api("analyses-start", body=ASKED, scopes="analyses:read analyses:write")["statusCode"] == 202

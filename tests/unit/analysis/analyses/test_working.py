@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.unit.analysis.analyses.world import ADMIN, ANN, NEVER, World, quiet
+from tests.unit.analysis.measurements import arrivals, measured, shard
 from tests.unit.analysis.telling.analyses import Says, sentences
 from weir.analysis.analyses import working
 from weir.analysis.analyses.contract import AnalysisSpec
@@ -299,3 +300,56 @@ def test_what_a_request_may_not_say_an_execution_cannot_change(world: World) -> 
     # Then what was stored counts
     found = world.analyses.get(analysis_id)
     assert (found.spec["streams"], found.schedule, found.owner) == (["orders"], None, ANN.sub)
+
+
+def test_bursts_and_hot_keys_of_a_run_are_findings_with_its_time_as_their_source(world: World) -> None:
+    # Given a run whose stream is gone: all came within a second, and most of it with one key
+    burst = (shard(0, 3000, arrivals=arrivals(3000)), shard(1, 3000, arrivals=arrivals(3000)))
+    run = measured(stream_name="load-1", shards=burst, top_keys=(("everybody", 9_000),))
+    world.runs.of = {"run-1": run.to_dict()}
+
+    # When it is analyzed, with no stream named
+    analysis_id = world.analyzed({"runs": ["run-1"], "range": HOURS})
+
+    # Then its stream is told of, and what only the run can tell
+    document = world.document(analysis_id)
+    (stream,) = document["streams"]
+    found = {one["id"]: one for one in stream["findings"]}
+    assert stream["name"] == "load-1"
+    assert {"bursts", "run-hot-key"} <= set(found)
+    named = "run run-1, 2026-11-21 14:05:00 to 2026-11-21 14:05:00 UTC"
+    assert {fact["source"] for fact in found["bursts"]["evidence"]} == {f"{named}: arrivals", f"{named}: arrivals / 60"}
+    assert named in {fact["source"] for fact in found["run-hot-key"]["evidence"]}
+    # And that the stream itself was not seen
+    assert document["partial"] == [
+        "load-1: its description: the stream is gone, and what its run measured is left",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kept", "failure", "told"),
+    [
+        (None, None, "run run-1: what it measured is not kept any more"),
+        (None, Unavailable("S3 is down"), "run run-1: what it measured: S3 is down"),
+        ({"schema": 9}, None, "run run-1: what it measured is in a form that this version can't read"),
+        ({"schema": 1}, None, "run run-1: what it measured is in a form that this version can't read"),
+    ],
+)
+def test_what_a_run_measured_that_cannot_be_read_makes_a_partial_analysis(
+    world: World, kept: Any, failure: Exception | None, told: str
+) -> None:
+    world.streams.add("orders")
+    if kept is not None:
+        world.runs.of["run-1"] = kept
+    if failure is not None:
+        world.runs.failures["run-1"] = failure
+    analysis_id = world.analyzed({"streams": ["orders"], "runs": ["run-1", "run-1"], "range": HOURS})
+    found = world.analyses.get(analysis_id)
+    assert (found.status, found.streams, found.complete, found.partial) == (Status.DONE, 1, False, (told,))
+
+
+def test_nothing_left_of_a_run_is_an_analysis_without_a_stream(world: World) -> None:
+    analysis_id = world.analyzed({"runs": ["run-1"], "range": HOURS})
+    found = world.analyses.get(analysis_id)
+    assert (found.status, found.streams, found.complete) == (Status.DONE, 0, False)
+    assert world.document(analysis_id)["streams"] == []

@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 
 from tests.unit.streams.fakes import NOON, FakeKinesis, FakeTime
 from weir.analysis.analyses import working
-from weir.analysis.analyses.bucket import AnalysesBucket
+from weir.analysis.analyses.bucket import AnalysesBucket, Measurements, NotKept
 from weir.analysis.analyses.contract import AnalysisSpec
 from weir.analysis.analyses.starting import start
 from weir.analysis.analyses.table import Analyses
@@ -141,6 +141,22 @@ class FakeTopic(Topic):
         self.told.append((subject, message, attributes))
 
 
+class FakeMeasurements(Measurements):
+    """What runs measured, by run; of a run in ``failures``, that."""
+
+    def __init__(self) -> None:
+        super().__init__(None, "runs")
+        self.of: dict[str, Any] = {}
+        self.failures: dict[str, Exception] = {}
+
+    def load(self, run_id: str) -> Any:
+        if run_id in self.failures:
+            raise self.failures[run_id]
+        if run_id not in self.of:
+            raise NotKept("It is not kept.")
+        return self.of[run_id]
+
+
 class World(Deps):
     """The composition root of a test: table and bucket on moto, the rest made up."""
 
@@ -149,6 +165,7 @@ class World(Deps):
     cloudwatch: FakeCloudWatch
     executions: FakeMachine
     alerts: FakeTopic
+    runs: FakeMeasurements
 
     def __init__(self, table: Any, bucket: AnalysesBucket) -> None:
         time = FakeTime()
@@ -156,7 +173,7 @@ class World(Deps):
         items = Table(table, "analyses", clock)
         super().__init__(clock, Analyses(items, clock), Prompts(items, clock), bucket)
         made = {"time": time, "streams": OldStreams(), "cloudwatch": FakeCloudWatch()}
-        made |= {"executions": FakeMachine(), "alerts": FakeTopic()}
+        made |= {"executions": FakeMachine(), "alerts": FakeTopic(), "runs": FakeMeasurements()}
         for name, value in made.items():
             object.__setattr__(self, name, value)  # frozen, as the real one is
 
@@ -167,6 +184,10 @@ class World(Deps):
     @property
     def metrics(self) -> Metrics:
         return Metrics(self.cloudwatch)
+
+    @property
+    def measurements(self) -> FakeMeasurements:
+        return self.runs
 
     @property
     def machine(self) -> FakeMachine:

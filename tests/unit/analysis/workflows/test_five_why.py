@@ -69,6 +69,8 @@ def test_a_hot_shard_by_its_metrics_and_a_hot_key_by_a_run() -> None:
     finding = found("five-why", facts)["why-writes-throttled"]
     assert finding.advice.startswith("Key by something finer")
     assert evidence(finding)["its share of the records"] == 90.0
+    of_the_run = [fact.source for fact in finding.evidence if fact.name == "its share of the records"]
+    assert of_the_run == ["run run-1, 2026-11-21 14:05:00 to 2026-11-21 14:05:00 UTC"]
 
 
 def test_even_shards_and_even_seconds_are_ruled_out() -> None:

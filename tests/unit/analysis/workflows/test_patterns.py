@@ -80,6 +80,13 @@ def test_bursts_are_seen_by_a_run_alone() -> None:
     assert "bursts" not in found("patterns", hourly([100.0] * WEEK))
 
 
+def test_bursts_need_no_metrics_and_name_the_run_that_saw_them() -> None:
+    run = measured(shards=(shard(0, 6000, arrivals=arrivals(6000)),))
+    finding = found("patterns", stream(measurement=run))["bursts"]
+    named = "run run-1, 2026-11-21 14:05:00 to 2026-11-21 14:05:00 UTC: arrivals"
+    assert [fact.source for fact in finding.evidence] == [named, named, f"{named} / 60"]
+
+
 def test_bytes_tell_the_pattern_where_records_do_not() -> None:
     rates = [3600 * 1024 * day(n) for n in range(WEEK)]
     told = evidence(found("patterns", stream(period=3600, bytes_in=rates))["daily-season"])

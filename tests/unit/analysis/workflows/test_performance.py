@@ -196,6 +196,9 @@ def test_what_could_not_be_read_is_told() -> None:
 def test_a_runs_own_measurement_adds_what_cloudwatch_hides() -> None:
     told = found("performance", stream(**load([1.0]), measurement=measured(top_keys=(("a", 9000),))))
     assert {"run-latency", "run-hot-key"} <= set(told)
+    # And a number of the run's is told apart from those of the range
+    sources = {fact.source for fact in told["run-hot-key"].evidence if fact.source.startswith("run")}
+    assert sources == {"run run-1, 2026-11-21 14:05:00 to 2026-11-21 14:05:00 UTC"}
 
 
 def test_charts_are_of_what_is_known() -> None:

@@ -46,6 +46,7 @@ class Origin:
 class Fact:
     """`value` in `unit`, from `source`: "run", "AWS/Kinesis", "quota", "slo", "price list", or a formula in words.
 
+    In the analysis of a stream a source "run" goes on with the run's id and the time that it took.
     A value of None says that it could not be measured; `complete=False` that it covers only a part of what it names.
     `origin` tells the metric's points, where it was reckoned from such.
     """

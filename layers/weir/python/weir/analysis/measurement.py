@@ -17,7 +17,12 @@ from weir.analysis.rates import RateSeries
 if TYPE_CHECKING:
     from weir.streams.metrics import Series
 
-__all__ = ["Measurement", "ShardMeasurement"]
+__all__ = ["Measurement", "ShardMeasurement", "measurement_key"]
+
+
+def measurement_key(run_id: str) -> str:
+    """Where in the runs bucket a run's measurement is kept."""
+    return f"runs/{run_id}/measurement"
 
 
 @dataclass(frozen=True, kw_only=True)

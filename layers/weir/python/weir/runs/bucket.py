@@ -96,11 +96,6 @@ def part_key(run_id: str, part: str, index: int, version: int) -> str:
     return f"runs/{run_id}/{part.lower()}/{index:05d}/{version}"
 
 
-def measurement_key(run_id: str) -> str:
-    """Where a run's measurement and findings are kept."""
-    return f"runs/{run_id}/measurement"
-
-
 def report_key(run_id: str, form: str) -> str:
     """Where a run's report is kept, as ``json`` or ``html``."""
     return f"runs/{run_id}/report.{form}"

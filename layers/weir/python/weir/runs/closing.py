@@ -5,10 +5,10 @@ from dataclasses import replace
 from typing import Any
 
 from weir.analysis.cost import Cost, cost_of_run, month_like_it
-from weir.analysis.measurement import Measurement
+from weir.analysis.measurement import Measurement, measurement_key
 from weir.analysis.rules import assess
 from weir.analysis.slo import Slo as AnalysisSlo
-from weir.runs.bucket import ObjectMissing, measurement_key, report_key
+from weir.runs.bucket import ObjectMissing, report_key
 from weir.runs.measuring import CloudWatchFacts, StreamFacts, measure
 from weir.runs.models import Failure, Run, Slo, Status, Verdict, spec_json
 from weir.runs.publishing import publish

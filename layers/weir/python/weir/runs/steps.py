@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from weir.runs.bucket import measurement_key
+from weir.analysis.measurement import measurement_key
 from weir.runs.creating import KNOWN_WITHIN, make_stream, may_still_come
 from weir.runs.measuring import StreamFacts, measure
 from weir.runs.models import RUN_ID, Failure, Run, RunSpec, Status

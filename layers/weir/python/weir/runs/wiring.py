@@ -65,5 +65,9 @@ class Wiring:
 def wiring() -> Wiring:
     """This process's wiring. SettingsError where the table or the bucket is not configured."""
     conf = settings(needs=("runs_table", "runs_bucket"))
-    table = RunsTable(aws.client("dynamodb"), conf.runs_table, SYSTEM)
-    return Wiring(conf, SYSTEM, table, RunsBucket(aws.client("s3"), conf.runs_bucket))
+    return Wiring(conf, SYSTEM, runs_table(), RunsBucket(aws.client("s3"), conf.runs_bucket))
+
+
+def runs_table() -> RunsTable:
+    """The runs table alone, for who sees nothing else of runs. SettingsError where it is not configured."""
+    return RunsTable(aws.client("dynamodb"), settings(needs=("runs_table",)).runs_table, SYSTEM)

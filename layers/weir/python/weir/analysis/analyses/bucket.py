@@ -1,7 +1,7 @@
 """The analyses bucket (S3): what is kept of an analysis, all of it under ``analyses/<id>/`` and for 30 days.
 
 ``collected/<n>`` (streams between the steps), ``found/<n>`` (what the workflows found of them), ``document.json``,
-``findings.csv``, ``report.html`` (what is answered).
+``findings.csv``, ``report.html`` (what is answered). What runs measured is read from the runs bucket.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from weir.analysis.measurement import measurement_key
 from weir.runtime import aws
 from weir.runtime.errors import NotFound
 
-__all__ = ["AnalysesBucket", "NotKept", "part_key", "result_key"]
+__all__ = ["AnalysesBucket", "Measurements", "NotKept", "part_key", "result_key"]
 
 URL_SECONDS = 300
 DELETED_AT_ONCE = 1_000
@@ -86,6 +87,17 @@ class AnalysesBucket:
                 raise NotKept("The results of this analysis are not kept any more.") from error
             told = f"{doing} {key or ''}".strip()
             raise (aws.translate(error, told) if aws.is_aws_error(error) else error) from error
+
+
+class Measurements:
+    """What runs measured, in the runs bucket behind one botocore S3 client."""
+
+    def __init__(self, client: Any, name: str) -> None:
+        self._bucket = AnalysesBucket(client, name)
+
+    def load(self, run_id: str) -> Any:
+        """A run's measurement, as `Measurement.to_dict` told of it. NotKept where it is not there."""
+        return self._bucket.load(measurement_key(run_id))
 
 
 def part_key(analysis_id: str, part: str, number: int) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from weir.analysis.measurement import Measurement
 from weir.analysis.workflows.series import MetricSeries
 from weir.analysis.workflows.stream_facts import StreamFacts
 
@@ -24,13 +25,14 @@ def stored(facts: StreamFacts) -> dict[str, Any]:
         "series": _all(facts.series),
         "history": _all(facts.history),
         "shards": {shard: _all(series) for shard, series in facts.shards.items()},
+        "measurement": None if facts.measurement is None else facts.measurement.to_dict(),
         "not_read": list(facts.not_read),
     }
 
 
 def facts_of(kept: Mapping[str, Any]) -> StreamFacts:
     """What `stored` kept."""
-    created = kept["created_at"]
+    created, measured = kept["created_at"], kept.get("measurement")
     return StreamFacts(
         **{name: kept[name] for name in _PLAIN},
         now=datetime.fromisoformat(kept["now"]),
@@ -39,6 +41,7 @@ def facts_of(kept: Mapping[str, Any]) -> StreamFacts:
         series=_series(kept["series"]),
         history=_series(kept["history"]),
         shards={shard: _series(series) for shard, series in kept["shards"].items()},
+        measurement=None if measured is None else Measurement.from_dict(measured),
         not_read=tuple(kept["not_read"]),
     )
 

@@ -16,6 +16,7 @@ from typing import Any
 from weir.analysis.analyses.contract import MOST_STREAMS, AnalysisSpec, TagFilter
 from weir.analysis.analyses.quotas import DESCRIBES, LISTS, METRIC_CALLS, Paced, points_a_second
 from weir.analysis.analyses.ranges import history_of, resolve
+from weir.analysis.measurement import Measurement
 from weir.analysis.workflows.series import MetricSeries
 from weir.analysis.workflows.stream_facts import METRICS, SHARD_METRICS, StreamFacts
 from weir.runtime.clock import Clock
@@ -55,6 +56,7 @@ class _Found:
     name: str
     tags: Mapping[str, str] = field(default_factory=dict)
     described: Stream | None = None
+    measurement: Measurement | None = None
     not_read: list[str] = field(default_factory=list)
     unread: dict[str, list[str]] = field(default_factory=dict)
     series: dict[str, MetricSeries] = field(default_factory=dict)
@@ -72,10 +74,17 @@ class _Wanted:
 
 
 class Collecting:
-    """One collection. `until` is a moment of `clock.monotonic`, after which no more streams are looked at."""
+    """One collection.
 
-    def __init__(self, kinesis: Kinesis, metrics: Metrics, clock: Clock, until: float) -> None:
+    `until` is a moment of `clock.monotonic`, after which no more streams are looked at. `measured` is what runs
+    measured: their streams are looked at beside those of the spec, and told of even where they are gone.
+    """
+
+    def __init__(
+        self, kinesis: Kinesis, metrics: Metrics, clock: Clock, until: float, measured: Iterable[Measurement] = ()
+    ) -> None:
         self._kinesis, self._metrics, self._clock, self._until = kinesis, metrics, clock, until
+        self._measured = {one.stream_name: one for one in measured}
         self._describes, self._lists = Paced(clock, DESCRIBES), Paced(clock, LISTS)
         self._metric_calls = Paced(clock, METRIC_CALLS)
         self._calls: Counter[str] = Counter()
@@ -92,8 +101,7 @@ class Collecting:
             Not even the streams could be listed.
         """
         now = self._clock.now()
-        chosen = self._by_tags(spec.streams) if isinstance(spec.streams, TagFilter) else _by_name(spec.streams)
-        found = [one for one in chosen if self._described(one)]
+        found = [one for one in self._with_those_of_runs(self._chosen(spec)) if self._described(one)]
         span = resolve(spec, series=max(1, len(found)) * len(METRICS), now=now)
         self._read(self._stream_metrics(found), span, now)
         if NEED_HISTORY & set(workflows) and (history := history_of(span)) is not None:
@@ -104,6 +112,17 @@ class Collecting:
             self._partial.append("the latest minutes of the range: CloudWatch may still publish them")
         told = [f"{one.name}: {what}" for one in streams for what in one.not_read]
         return Collected(streams, span, (*self._partial, *told), dict(self._calls))
+
+    def _chosen(self, spec: AnalysisSpec) -> list[_Found]:
+        if isinstance(spec.streams, TagFilter):
+            return self._by_tags(spec.streams)
+        return [_Found(name) for name in dict.fromkeys(spec.streams or ())]
+
+    def _with_those_of_runs(self, chosen: Iterable[_Found]) -> Iterable[_Found]:
+        found = {one.name: one for one in chosen}
+        for name, measurement in self._measured.items():
+            found.setdefault(name, _Found(name)).measurement = measurement
+        return found.values()
 
     def _by_tags(self, wanted: TagFilter) -> list[_Found]:
         """Streams that carry the tags, by name, at most 500; each stream of the account is asked for its own."""
@@ -150,10 +169,14 @@ class Collecting:
         try:
             one.described = stream_of(self._kinesis.summary(one.name), one.tags)
         except StreamNotFound:
-            self._partial.append(f"{one.name}: there is no such stream")
-            return False
+            if one.measurement is None:
+                self._partial.append(f"{one.name}: there is no such stream")
+                return False
+            one.not_read.append("its description: the stream is gone, and what its run measured is left")
         except WeirError as error:
             one.not_read.append(f"its description: {error.detail}")
+        else:
+            _leave_to_a_namesake(one, one.described)
         return True
 
     def _stream_metrics(self, found: Sequence[_Found]) -> list[_Wanted]:
@@ -208,8 +231,12 @@ class Collecting:
                     one.of.unread.setdefault(why, []).append(series.name)
 
 
-def _by_name(names: Iterable[str]) -> list[_Found]:
-    return [_Found(name) for name in dict.fromkeys(names)]
+def _leave_to_a_namesake(one: _Found, described: Stream) -> None:
+    """What a run measured that ended before the stream was made is of an earlier one of its name."""
+    run, created_at = one.measurement, described.created_at
+    if run is not None and run.ended_at is not None and created_at is not None and run.ended_at < created_at:
+        one.measurement = None
+        one.not_read.append(f"run {run.run_id}: it was on an earlier stream of this name")
 
 
 def _history_metrics(found: Sequence[_Found]) -> list[_Wanted]:
@@ -236,5 +263,6 @@ def _facts(one: _Found, now: datetime, region: str) -> StreamFacts:
         series=one.series,
         history=one.history,
         shards=one.shards,
+        measurement=one.measurement,
         not_read=(*one.not_read, *(f"{', '.join(dict.fromkeys(names))}: {why}" for why, names in one.unread.items())),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
@@ -32,6 +32,7 @@ WORKFLOW_NAMES: tuple[Workflow, ...] = (
 
 MOST_STREAMS = 500
 MOST_TAGS = 10
+MOST_RUNS = 20
 LAST = r"^[1-9][0-9]{0,3}[hd]$"
 
 
@@ -54,6 +55,9 @@ class TagFilter(_Frozen):
 Names = Annotated[tuple[StreamName, ...], Field(min_length=1, max_length=MOST_STREAMS)]
 
 
+RunId = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+
+
 def _names_or_tags(value: Any) -> str:
     return "names" if isinstance(value, list | tuple) else "tags"
 
@@ -74,7 +78,10 @@ class Asked(_Frozen):
     def _has_an_offset(cls, moment: datetime) -> datetime:
         if moment.tzinfo is None:
             raise ValueError("needs an offset, such as Z")
-        return moment
+        try:
+            return moment.astimezone(UTC)
+        except OverflowError:
+            raise ValueError("is before the first year, or after the last") from None
 
     @model_validator(mode="after")
     def _goes_forward(self) -> Self:
@@ -84,13 +91,24 @@ class Asked(_Frozen):
 
 
 class AnalysisSpec(_Frozen):
-    """What to analyze: streams by name or by their tags, over a range, by workflows."""
+    """What to analyze: streams by name or by their tags, and those of runs, over a range, by workflows."""
 
-    streams: Annotated[
-        Annotated[Names, Tag("names")] | Annotated[TagFilter, Tag("tags")],
-        Field(discriminator=Discriminator(_names_or_tags), description="Names, or `{tags: {key: value}}`"),
-        UNTAGGED,
-    ]
+    streams: (
+        Annotated[
+            Annotated[Names, Tag("names")] | Annotated[TagFilter, Tag("tags")],
+            Field(discriminator=Discriminator(_names_or_tags), description="Names, or `{tags: {key: value}}`"),
+            UNTAGGED,
+        ]
+        | None
+    ) = None
+    runs: Annotated[
+        tuple[RunId, ...] | None,
+        Field(
+            min_length=1,
+            max_length=MOST_RUNS,
+            description="Ids of closed runs: their streams are analyzed too, with what the runs measured",
+        ),
+    ] = None
     workflows: Annotated[
         tuple[Workflow, ...] | None,
         Field(min_length=1, max_length=20, description="All unless given; regression where there is a baseline"),
@@ -112,6 +130,18 @@ class AnalysisSpec(_Frozen):
         if self.range is not None and self.last is not None:
             raise wrong("last", "give either range or last")
         return self
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if self.streams is None and self.runs is None:
+            raise wrong("streams", "give streams, runs or both")
+        return self
+
+    @property
+    def most_streams(self) -> int:
+        """How many streams it may come to, as far as it tells: of a tag, one."""
+        named = 1 if isinstance(self.streams, TagFilter) else len(set(self.streams or ()))
+        return named + len(set(self.runs or ()))
 
 
 class ScheduledSpec(AnalysisSpec):

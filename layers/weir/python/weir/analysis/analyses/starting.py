@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from weir.analysis.analyses.bucket import result_key
-from weir.analysis.analyses.contract import AnalysisSpec, TagFilter, spec_json
+from weir.analysis.analyses.contract import AnalysisSpec, spec_json
 from weir.analysis.analyses.document import compose
 from weir.analysis.analyses.forms import Form
 from weir.analysis.analyses.models import ENDED, Analysis, AnalysisNotFound, AnalysisRunning, Failure, Status
@@ -51,8 +51,7 @@ def start(spec: AnalysisSpec, caller: Principal, deps: Deps, key: str | None = N
     """
     now = deps.clock.now()
     now = now.replace(microsecond=now.microsecond // 1000 * 1000)  # as it is read back
-    count = 1 if isinstance(spec.streams, TagFilter) else len(set(spec.streams))
-    resolve(spec, series=count * len(METRICS), now=now)
+    resolve(spec, series=spec.most_streams * len(METRICS), now=now)
     _check_baseline(spec, caller, deps)
     made = Analysis(_id(now, caller.sub, key), spec_json(spec), now, owner=caller.sub)
     if not deps.analyses.add(made):
@@ -76,9 +75,7 @@ def visible(analysis_id: str, caller: Principal, deps: Deps) -> Analysis:
 
     One whose execution was stopped, or ran out of time, tells so by itself nowhere: that is looked up.
     """
-    found = deps.analyses.get(analysis_id)
-    if not caller.owns(found.owner):
-        raise AnalysisNotFound(f"There is no analysis {analysis_id!r}.")
+    found = _ones_own(analysis_id, caller, deps)
     if found.status in ENDED:
         return found
     status = deps.machine.status(analysis_id)
@@ -100,9 +97,19 @@ def done(analysis_id: str, caller: Principal, deps: Deps) -> Analysis:
     AnalysisRunning
         It is under way, or has failed.
     """
-    found = visible(analysis_id, caller, deps)
+    return _with_results(visible(analysis_id, caller, deps))
+
+
+def _ones_own(analysis_id: str, caller: Principal, deps: Deps) -> Analysis:
+    found = deps.analyses.get(analysis_id)
+    if not caller.owns(found.owner):
+        raise AnalysisNotFound(f"There is no analysis {analysis_id!r}.")
+    return found
+
+
+def _with_results(found: Analysis) -> Analysis:
     if found.status is not Status.DONE:
-        raise AnalysisRunning(f"Analysis {analysis_id!r} is {found.status}: it has no results.", retry_after=5)
+        raise AnalysisRunning(f"Analysis {found.analysis_id!r} is {found.status}: it has no results.", retry_after=5)
     return found
 
 
@@ -114,7 +121,7 @@ def kept(analysis_id: str, form: Form, deps: Deps, most: int) -> bytes | str:
 
 
 def document(analysis_id: str, caller: Principal, deps: Deps, most: int) -> dict[str, Any]:
-    """The document of an analysis that is done.
+    """The document of an analysis that is done; its state machine is not asked, for whoever reads need not see it.
 
     Raises
     ------
@@ -123,7 +130,7 @@ def document(analysis_id: str, caller: Principal, deps: Deps, most: int) -> dict
     TooLarge
         It passes `most` bytes.
     """
-    done(analysis_id, caller, deps)
+    _with_results(_ones_own(analysis_id, caller, deps))
     raw = deps.bucket.read(result_key(analysis_id, "document.json"), most)
     if raw is None:
         raise TooLarge(f"The analysis has more than {most:,} bytes: ask about one of fewer streams.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
-from weir.analysis.analyses.bucket import AnalysesBucket
+from weir.analysis.analyses.bucket import AnalysesBucket, Measurements
 from weir.analysis.analyses.table import Analyses
 from weir.analysis.telling.prompts import Prompts
 from weir.runtime import aws
@@ -38,6 +38,11 @@ class Deps:
     def metrics(self) -> Metrics:
         """CloudWatch."""
         return Metrics(aws.client("cloudwatch"))
+
+    @property
+    def measurements(self) -> Measurements:
+        """What runs measured."""
+        return Measurements(aws.client("s3"), settings(needs=("runs_bucket",)).runs_bucket)
 
     @property
     def machine(self) -> Machine:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from weir.analysis.analyses.bucket import NotKept, part_key, result_key
 from weir.analysis.analyses.contract import WORKFLOW_NAMES, AnalysisSpec, ScheduledSpec, spec_json
@@ -18,8 +18,11 @@ from weir.analysis.analyses.models import Analysis, Failure, Status
 from weir.analysis.analyses.wiring import Deps
 from weir.analysis.telling.model import Model
 from weir.runtime.clock import rfc3339
-from weir.runtime.errors import FieldError, Invalid
+from weir.runtime.errors import FieldError, Invalid, WeirError
 from weir.runtime.observability import logger
+
+if TYPE_CHECKING:
+    from weir.analysis.measurement import Measurement
 
 __all__ = ["analyze", "close", "close_failed", "collect", "failure_of", "tell"]
 
@@ -47,24 +50,43 @@ def collect(analysis_id: str, given: Json, deps: Deps, until: float) -> dict[str
 
     analysis = _begun(analysis_id, given, deps)
     spec = AnalysisSpec.model_validate(analysis.spec)
-    collecting = Collecting(deps.kinesis, deps.metrics, deps.clock, until)
+    measured, unread = _measured(spec, deps)
+    collecting = Collecting(deps.kinesis, deps.metrics, deps.clock, until, measured)
     found = collecting.collect(spec, workflows_of(analysis))
     from weir.analysis.analyses.collected import stored
 
     parts = [found.streams[i : i + STREAMS_A_PART] for i in range(0, len(found.streams), STREAMS_A_PART)]
     for number, part in enumerate(parts):
         deps.bucket.save(part_key(analysis_id, "collected", number), [stored(one) for one in part])
-    span = found.span
+    span, partial = found.span, (*unread, *found.partial)
     deps.analyses.progressed(
         analysis_id,
         streams=len(found.streams),
         range={"from": rfc3339(span.start), "to": rfc3339(span.end), "period": span.period},
-        complete=not found.partial,
-        partial=found.partial[:MOST_TOLD],
+        complete=not partial,
+        partial=partial[:MOST_TOLD],
         calls=found.calls,
     )
     logger().info("collected", extra={"streams": len(found.streams), "calls": dict(found.calls)})
     return {"streams": len(found.streams)}
+
+
+def _measured(spec: AnalysisSpec, deps: Deps) -> tuple[list[Measurement], list[str]]:
+    """What the runs of a spec measured; and in words, what of it could not be read."""
+    from weir.analysis.measurement import Measurement
+
+    measured, unread = [], []
+    for run_id in dict.fromkeys(spec.runs or ()):
+        try:
+            measured.append(Measurement.from_dict(deps.measurements.load(run_id)))
+        except NotKept:
+            unread.append(f"run {run_id}: what it measured is not kept any more")
+        except WeirError as error:
+            unread.append(f"run {run_id}: what it measured: {error.detail}")
+        except (KeyError, TypeError, ValueError):
+            logger().exception("the measurement of run %s was not understood", run_id)
+            unread.append(f"run {run_id}: what it measured is in a form that this version can't read")
+    return measured, unread
 
 
 def workflows_of(analysis: Analysis) -> tuple[str, ...]:

@@ -130,9 +130,11 @@ def _unevenness(stream: StreamFacts) -> Iterator[Why]:
     if second is None or minute is None or not minute.records:
         yield Why(words, "hypothesis", (Fact("busiest second", None, "records/s", "run", complete=False),))
         return
-    facts = (
-        Fact("busiest second", second.records, "records/s", "run: arrivals"),
-        Fact("busiest minute", minute.records, "records/s", "run: arrivals / 60"),
+    facts = stream.of_run(
+        (
+            Fact("busiest second", second.records, "records/s", "run: arrivals"),
+            Fact("busiest minute", minute.records, "records/s", "run: arrivals / 60"),
+        )
     )
     yield Why(words, "supported" if second.records >= BURSTING * minute.records else "ruled out", facts)
 
@@ -157,9 +159,10 @@ def _hot_key(stream: StreamFacts) -> Why:
         return Why(words, "hypothesis", (Fact("hot keys", None, "keys", "run", complete=False),))
     found = next(iter(hot_keys(run, Slo())), None)
     if found is None:
-        return Why(words, "ruled out", (Fact("hot keys", 0, "keys", "run"),))
-    because = Why("The writers' key has too few values, or one that stands for many", "hypothesis", found.evidence[:1])
-    return Why(words, "supported", found.evidence[:3], (because,))
+        return Why(words, "ruled out", stream.of_run([Fact("hot keys", 0, "keys", "run")]))
+    evidence = stream.of_run(found.evidence)
+    because = Why("The writers' key has too few values, or one that stands for many", "hypothesis", evidence[:1])
+    return Why(words, "supported", evidence[:3], (because,))
 
 
 def _why_behind(stream: StreamFacts) -> Iterator[Why]:

@@ -33,7 +33,7 @@ def patterns(stream: StreamFacts, _options: Options) -> WorkflowResult:
     """Seasons, trend, peaks and bursts, and the day's profile as a chart."""
     shape = stream.shape
     if shape is None:
-        return WorkflowResult()
+        return WorkflowResult(tuple(_bursts(stream)))
     findings = (*_seasons(shape), *_trend(shape), *_peaks(shape), *_bursts(stream))
     return WorkflowResult(findings, _strengths(shape), tuple(_profile(shape)))
 
@@ -143,7 +143,7 @@ def _bursts(stream: StreamFacts) -> Iterator[Finding]:
             "bursts",
             "info",
             f"The busiest second brought {facts[0].text}, {times.text} the mean of the busiest minute",
-            (times, *facts),
+            stream.of_run((times, *facts)),
             "Minutes hide this: quotas are a second's. Size for the second, or pace the writers.",
         )
 

@@ -291,7 +291,7 @@ def _of_a_run(stream: StreamFacts, slo: Slo) -> Iterator[Finding]:
     if stream.measurement is not None:
         for rule in (end_to_end, hot_shards, hot_keys):
             for finding in rule(stream.measurement, slo):
-                yield replace(finding, id=f"run-{finding.id}")
+                yield replace(finding, id=f"run-{finding.id}", evidence=stream.of_run(finding.evidence))
 
 
 def _charts(stream: StreamFacts) -> Iterator[Chart]:

@@ -6,7 +6,7 @@ needs is known in it. Shards are those open now: CloudWatch tells no earlier cou
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -88,6 +88,18 @@ class StreamFacts:
         """The series of that name over the longest time that is known; None where it has no point."""
         found = self.history.get(name)
         return found if found is not None and found.known else self.metric(name)
+
+    def of_run(self, facts: Iterable[Fact]) -> tuple[Fact, ...]:
+        """The facts; a run's own with its id and its time in their source, for the range of the metrics is another."""
+        run = self.measurement
+        if run is None:
+            return tuple(facts)
+        times = [f"{at:%Y-%m-%d %H:%M:%S}" for at in (run.started_at, run.ended_at) if at is not None]
+        named = ", ".join([f"run {run.run_id}", *([f"{' to '.join(times)} UTC"] if times else [])])
+        return tuple(
+            replace(fact, source=named + fact.source[len("run") :]) if fact.source.split(":")[0] == "run" else fact
+            for fact in facts
+        )
 
     @property
     def seconds(self) -> float:
