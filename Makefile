@@ -9,12 +9,17 @@ TOOLS := .tools/ministack/.ready .tools/sam/.ready
 CODE := layers functions local client tests
 SAM := .tools/sam/bin/python -m samcli
 PYTEST := $(PY) -m pytest -q
+# Of the integration tests: those that make streams, count all that there are, or change how the local AWS treats them;
+# and those that look at all that there is, or have functions started anew. The others mind nobody beside them.
+STREAMS := $(patsubst %,tests/integration/%.py,test_runs test_neighbours test_sweeper test_analyses \
+  local_aws/test_access local_aws/test_phases local_aws/test_streams)
+ALONE := $(patsubst %,tests/integration/test_%.py,attacks identity zz_no_secret_logged zz_nothing_left)
 LAMBDAS_OWN := botocore python-dateutil six urllib3 # what aws-xray-sdk asks for and the Lambda runtime brings
 timed = @start=$$(date +%s); $(2) || exit 1; echo "-- $(1): $$(( $$(date +%s) - start )) s"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down demo test check unit contract faults computed integration clients bench bench-anomaly openapi \
-  deploy admin-password migrate test-aws lock clean
+.PHONY: help setup up down demo test check unit contract faults computed integration integration-streams \
+  integration-others clients bench bench-anomaly openapi deploy admin-password migrate test-aws lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' Makefile
@@ -30,13 +35,13 @@ down: $(READY) ## stop the local AWS; nothing is left running
 demo: up ## prove a stream end to end on the local AWS: make demo [FILE=my.jsonl [KEY=field]]
 	@$(PY) -m client.weir demo $(if $(FILE),"$(FILE)") $(if $(KEY),--key-field "$(KEY)")
 
-test: check ## everything below: what computes beside what mostly waits, the integration tests
+test: ## everything below: what computes beside what mostly waits, the integration tests
+	@$(MAKE) --no-print-directory -j2 check up
 	@$(MAKE) --no-print-directory -j3 computed integration clients
 
 computed: ## unit, contract, and a third of the faults: every call, and every way to fail
 	@$(MAKE) --no-print-directory -j1 unit
-	@$(MAKE) --no-print-directory -j1 contract
-	@$(MAKE) --no-print-directory -j1 faults ONE_OF=3
+	@$(MAKE) --no-print-directory -j2 contract faults ONE_OF=3 WORKERS=1
 
 check: $(READY) ## formatting, lint, types, import contracts, template, OpenAPI document
 	$(call timed,format,$(PY) -m ruff format --check --quiet $(CODE))
@@ -56,7 +61,14 @@ faults: $(READY) ## each AWS call of a run made to fail in each way, in a simula
 	$(call timed,faults,$(PYTEST) -n $(WORKERS) tests/faults --one-of $(ONE_OF))
 
 integration: up .tools/redis/.ready ## the deployed stack on the local AWS
-	$(call timed,integration,$(PYTEST) tests/integration)
+	@$(MAKE) --no-print-directory -j2 integration-streams integration-others
+	$(call timed,integration alone,$(PYTEST) $(ALONE))
+
+integration-streams:
+	$(call timed,integration of streams,$(PYTEST) $(STREAMS))
+
+integration-others:
+	$(call timed,integration of others,$(PYTEST) $(addprefix --ignore ,$(STREAMS) $(ALONE)) tests/integration)
 
 clients: up ## the official clients of models, unmodified, against the deployed gateway
 	$(call timed,clients,$(PYTEST) tests/e2e)

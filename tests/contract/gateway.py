@@ -12,6 +12,7 @@ import re
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
@@ -106,12 +107,19 @@ def gateway_answer(kind: str, sent: dict[str, Any]) -> tuple[int, list[tuple[str
 
 def match(method: str, path: str) -> Match | None:
     """The route that API Gateway would choose: a literal path before one with parameters."""
-    for route in sorted(stack.routes(), key=lambda one: one.path.count("{")):
-        pattern = re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[^/]+)", re.escape(route.path))
-        found = re.fullmatch(pattern, path)
-        if found and route.method == method:
+    for route, pattern in patterns():
+        if route.method == method and (found := pattern.fullmatch(path)):
             return Match(route, found.groupdict())
     return None
+
+
+@lru_cache(maxsize=1)
+def patterns() -> list[tuple[stack.Route, re.Pattern[str]]]:
+    """Every route with the paths that it takes, in the order in which they are looked at."""
+    return [
+        (route, re.compile(re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[^/]+)", re.escape(route.path))))
+        for route in sorted(stack.routes(), key=lambda one: one.path.count("{"))
+    ]
 
 
 def event(environ: Environ, found: Match, path: str) -> dict[str, Any]:

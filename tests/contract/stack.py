@@ -8,7 +8,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -54,11 +54,13 @@ def template() -> dict[str, Any]:
     return parse((ROOT / "template.yaml").read_text(encoding="utf-8"))
 
 
+@cache
 def resources(kind: str) -> dict[str, Resource]:
     """Resources of a type, by logical id."""
     return {name: one for name, one in template()["Resources"].items() if one["Type"] == kind}
 
 
+@lru_cache(maxsize=1)
 def functions() -> dict[str, dict[str, Any]]:
     """Properties of every function, its own over the globals."""
     shared = template()["Globals"]["Function"]
@@ -86,6 +88,7 @@ def web_functions() -> set[str]:
     return {name for name in functions() if "AWS_LAMBDA_EXEC_WRAPPER" in environment(name)}
 
 
+@lru_cache(maxsize=2)
 def _routes(*, streamed: bool) -> list[Route]:
     return [
         Route(

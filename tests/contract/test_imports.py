@@ -17,7 +17,7 @@ from tests.contract import stack
 
 PROBE = "import json, sys; before = set(sys.modules); import {}; print(json.dumps(sorted(set(sys.modules) - before)))"
 TRACED = """
-import json, runpy, sys
+import json, os, runpy, sys
 from weir.runtime import observability
 traced, seen = observability.traced, []
 def noted(handler):
@@ -27,6 +27,7 @@ def noted(handler):
     return wrapped
 observability.traced = noted
 for source in sys.argv[1:]:
+    sys.path.insert(0, os.path.dirname(source))
     runpy.run_path(source)
 print(json.dumps(seen))
 """
@@ -105,7 +106,7 @@ def loaded(function: str, module: str = "handler") -> frozenset[str]:
 
 def roots(modules: frozenset[str]) -> set[str]:
     """The top-level names of third-party modules."""
-    own = {"handler", "health_routes", "weir", *sys.stdlib_module_names}
+    own = {"weir", *(source.stem for source in (stack.ROOT / "functions").glob("*/*.py")), *sys.stdlib_module_names}
     return {name.split(".")[0] for name in modules if not name.startswith("_sysconfigdata")} - own
 
 

@@ -53,6 +53,7 @@ MAY = {
     "GET /packages": EVERYBODY,
     "GET /packages/audit": EVERYBODY,
     "GET /packages/unverified": ADMINS,
+    "DELETE /packages/unverified": ADMINS,
     "GET /packages/{name}": EVERYBODY,
     "PATCH /packages/{name}": PUBLISHERS,
     "GET /packages/{name}/versions": EVERYBODY,
@@ -120,6 +121,9 @@ VALUES = {"user_id": "nothing2nothing3", "key_id": "0" * 64}
 BODIES = {"POST /packages/public-keys": {"label": "a key", "public_key": "none"}}
 """Bodies of admins' routes whose scope others have too: what is refused for its body tells nothing of who may call."""
 
+QUERIES = {"DELETE /packages/unverified": {"key": "nothing"}}
+"""Likewise."""
+
 ROUTES = {f"{route.method} {route.path}": route for route in stack.routes()}
 each_route = pytest.mark.parametrize("name", [name for name in ROUTES if name not in PUBLIC])
 
@@ -129,6 +133,7 @@ def ask(aws: Account, name: str, caller: dict[str, str]) -> dict[str, Any]:
     route = ROUTES[name]
     parameters = {one: VALUES.get(one, "nothing") for one in route.parameters}
     headers = {"Content-Type": "application/json"} if name in BODIES else {}
+    query = QUERIES.get(name)
     path = route.path.format(**parameters)
     event = {
         "resource": route.path,
@@ -137,6 +142,8 @@ def ask(aws: Account, name: str, caller: dict[str, str]) -> dict[str, Any]:
         "headers": headers,
         "multiValueHeaders": {key: [value] for key, value in headers.items()},
         "body": json.dumps(BODIES[name]) if name in BODIES else None,
+        "queryStringParameters": query,
+        "multiValueQueryStringParameters": query and {key: [value] for key, value in query.items()},
         "pathParameters": parameters or None,
         "requestContext": {
             "stage": "v1",

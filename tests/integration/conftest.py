@@ -184,6 +184,15 @@ def deployed() -> Iterator[Stack]:
         client.close()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def kept_for_the_last_test(request: pytest.FixtureRequest, deployed: Stack) -> Iterator[None]:
+    """Where the suite is several processes, each leaves its secrets to the one that looks for them in the logs."""
+    yield
+    looked_for = any("no_secret_logged" in item.nodeid for item in request.session.items)
+    if not looked_for and deployed.document["aws_endpoint_url"] is not None:
+        secret_texts.keep()
+
+
 @pytest.fixture(scope="session")
 def anonymous(deployed: Stack) -> Iterator[Api]:
     """The API as nobody sees it."""
@@ -301,7 +310,7 @@ def stream(kinesis: Any, name: str) -> Iterator[Callable[..., str]]:
         full = f"{name}{suffix}"
         kinesis.create_stream(StreamName=full, ShardCount=1, Tags=tags or {"made-by": "a test"})
         made.append(full)
-        kinesis.get_waiter("stream_exists").wait(StreamName=full, WaiterConfig={"Delay": 1, "MaxAttempts": 120})
+        kinesis.get_waiter("stream_exists").wait(StreamName=full, WaiterConfig={"Delay": 0.3, "MaxAttempts": 400})
         return full
 
     yield make

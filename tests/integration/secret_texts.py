@@ -4,10 +4,13 @@ Clients made by ``watched`` note what they send and get by themselves.
 """
 
 import json
+import os
 from collections.abc import Iterator
 from typing import Any
 
 import httpx
+
+from local import places, stack
 
 SHORTEST = 12
 """Characters: shorter texts turn up by chance."""
@@ -23,12 +26,28 @@ FIELDS = frozenset(
 OF_OURS = 43
 """Characters of base64url at the end of Weir's own keys and tokens, which may hold underscores."""
 
+KEPT = places.SCRATCH / "secrets"
+"""Where processes leave what they have used, each in a file that nobody else may read; `make down` removes them."""
+
 _known: set[str] = set()
 
 
 def remember(*secrets: str | None) -> None:
     """Note secrets as they were used."""
     _known.update(secret for secret in secrets if secret and len(secret) >= SHORTEST)
+
+
+def keep() -> None:
+    """Leave them to the process that looks for them."""
+    KEPT.mkdir(parents=True, exist_ok=True)
+    stack.write_private(KEPT / f"{os.getpid()}.json", json.dumps(sorted(_known)))
+
+
+def take() -> None:
+    """Note what other processes have left."""
+    for file in KEPT.glob("*.json"):
+        remember(*json.loads(file.read_text()))
+        file.unlink()
 
 
 def known() -> Iterator[str]:

@@ -113,8 +113,8 @@ def test_uploaded_lines_are_run_by_who_uploaded_them(operator: Api, neighbour: A
 
 def test_a_cursor_of_ones_own_list_opens_nobody_elses(api: Api, operator: Api, neighbour: Api) -> None:
     # Given an admin's cursor into the list of everybody's runs
-    for _ in range(2):
-        operator.closed(operator.start(RUN))
+    for run_id in [operator.start(RUN) for _ in range(2)]:
+        operator.closed(run_id)
     cursor = api("GET", "/runs?limit=1").json()["cursor"]
     assert cursor
     # When the neighbour uses it / Then it is not one that their list gave out

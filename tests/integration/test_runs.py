@@ -248,8 +248,8 @@ def test_an_idempotency_key_starts_one_run(api: Api) -> None:
 
 
 def test_runs_are_listed_newest_first_over_pages(api: Api) -> None:
-    for _ in range(3):
-        api.run(SMALL)
+    for run_id in [api.start(SMALL) for _ in range(3)]:
+        api.closed(run_id)
     first = api("GET", "/runs?limit=2").json()
     second = api("GET", f"/runs?limit=2&cursor={first['cursor']}").json()
     found = first["items"] + second["items"]
