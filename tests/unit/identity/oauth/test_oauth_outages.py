@@ -75,7 +75,7 @@ def test_a_provider_that_no_longer_knows_our_client_is_a_502_that_tells_no_secre
 def test_a_provider_that_says_nothing_is_a_504(
     world: World, browser: Browser, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outbound, "READ_SECONDS", 0.05)
+    monkeypatch.setattr(outbound, "READ_SECONDS", 0.5)
     world.corp.answers[path] = None
     done = browser.begin("corp") if path.startswith("/.well") else world.logged_in("corp", browser)
     assert problem(done) == (504, "provider-timeout")
@@ -114,7 +114,7 @@ def test_a_provider_that_is_down_is_asked_every_fifteen_seconds_whoever_comes(
     world: World, browser: Browser, monkeypatch: pytest.MonkeyPatch, answer: tuple[int, bytes] | None, kind: str
 ) -> None:
     # Given a provider whose discovery fails, or hangs
-    monkeypatch.setattr(outbound, "READ_SECONDS", 0.05)
+    monkeypatch.setattr(outbound, "READ_SECONDS", 0.5)
     world.corp.answers["/.well-known/openid-configuration"] = answer
     first = problem(browser.begin("corp"))
     asked = len(world.corp.seen)
