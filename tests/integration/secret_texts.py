@@ -43,11 +43,13 @@ def keep() -> None:
     stack.write_private(KEPT / f"{os.getpid()}.json", json.dumps(sorted(_known)))
 
 
-def take() -> None:
-    """Note what other processes have left."""
-    for file in KEPT.glob("*.json"):
+def take() -> int:
+    """Note what other processes have left; how many there were."""
+    left = list(KEPT.glob("*.json"))
+    for file in left:
         remember(*json.loads(file.read_text()))
         file.unlink()
+    return len(left)
 
 
 def known() -> Iterator[str]:

@@ -10,6 +10,9 @@ from tests.integration.conftest import Stack
 from tests.integration.test_attacks import logged
 
 LEAST_USED = 20
+FILES_ALONE = 4
+"""Of the suite, that no other test runs beside; the rest leaves what it has used, in two processes."""
+
 """Secrets that a pass of the suite uses at the very least: a test that looks for none would hold too."""
 
 SEEN = {
@@ -32,10 +35,11 @@ def stored_secrets(deployed: Stack) -> None:
 
 
 @pytest.mark.local_only
-def test_no_secret_of_the_suite_stands_in_a_log(deployed: Stack) -> None:
+def test_no_secret_of_the_suite_stands_in_a_log(deployed: Stack, request: pytest.FixtureRequest) -> None:
     # Given every secret that was sent, answered or stored while the tests ran
     stored_secrets(deployed)
-    secret_texts.take()
+    files = {item.path for item in request.session.items}
+    assert secret_texts.take() >= 2 or len(files) > FILES_ALONE, "run it with the rest of the suite"
     secrets = list(secret_texts.known())
     assert len(secrets) > LEAST_USED, "run it with the rest of the suite"
 

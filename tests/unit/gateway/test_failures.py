@@ -328,6 +328,24 @@ def test_all_targets_that_fail_are_told_by_the_last() -> None:
     run(test)
 
 
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_provider_that_died_is_charged_for_where_the_next_gives_no_answer(is_there: bool) -> None:
+    async def test() -> None:
+        # Given a provider that dies with the request in its hands, and another that is busy, or not there
+        async with leading_to(Stub(says(b"")), Stub(answers(529, error("overloaded_error")))) as world:
+            if not is_there:
+                world.provider("p1", f"http://127.0.0.1:{closed_port()}")
+            # When the model is called
+            await world.ask("/anthropic/v1/messages", MESSAGE)
+            # Then what the first one may charge for counts, as its own
+            (record,) = world.records()
+            assert (record.provider, record.target, record.estimated) == ("p0", "claude-0", True)
+            assert record.input > 0
+            assert [one.provider for one in record.attempts] == ["p0", "p1"]
+
+    run(test)
+
+
 def test_bedrocks_own_error_keeps_its_type_and_its_status(monkeypatch: pytest.MonkeyPatch) -> None:
     class Credentials:
         access_key, secret_key, token = "AKIDEXAMPLE", "a secret of the function", "a session token"

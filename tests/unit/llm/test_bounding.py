@@ -127,6 +127,14 @@ AT_THE_PROVIDER: list[tuple[Dialect, dict[str, Any], str, int]] = [
     ("anthropic", says("hi", tools=[{"type": "web_search_20250305", "name": "web_search"}]), "", 10 * WINDOW),
     ("anthropic", says("hi", mcp_servers=[{"type": "url", "url": "https://example.com"}]), "", 10 * WINDOW),
     ("openai", says("hi", web_search_options={"search_context_size": "low"}), "", WINDOW),
+    ("openai", says("hi", web_search_options={}), "", WINDOW),
+    ("openai", says("hi"), "gpt-4o-search-preview", WINDOW),
+    (
+        "converse",
+        {"additionalModelRequestFields": {"tools": [{"type": "web_search_20250305", "name": "web_search"}]}},
+        "",
+        10 * WINDOW,
+    ),
     ("converse", {"promptVariables": {"a": {"text": "b"}}}, "", WINDOW),
     ("converse", {}, "arn:aws:bedrock:us-east-1:123456789012:prompt/PROMPT12345:1", WINDOW),
     ("converse", {"toolConfig": {"tools": [{"systemTool": {"name": "nova_grounding"}}]}}, "", WINDOW),
@@ -278,3 +286,17 @@ def test_requests_of_any_shape_are_bounded(dialect: Dialect, body: dict[str, Any
 )
 def test_a_tool_that_is_charged_by_its_use_is_told_by_name(dialect: Dialect, body: dict[str, Any], fee: str) -> None:
     assert bound(dialect, body, 100).fee == fee
+
+
+@pytest.mark.parametrize(
+    ("dialect", "body", "model", "fee"),
+    [
+        ("anthropic", says("hi", tools=[{"type": "advisor_20260301", "name": "advisor"}]), "", "advisor_20260301"),
+        ("openai", says("hi", web_search_options={}), "", "web_search_options"),
+        ("openai", says("hi", web_search_options=None), "", ""),
+        ("openai", says("hi"), "gpt-5-search-api", "web_search_options"),
+        ("openai", says("hi"), "gpt-5", ""),
+    ],
+)
+def test_what_is_charged_by_its_use_is_named(dialect: Dialect, body: dict[str, Any], model: str, fee: str) -> None:
+    assert bounded(dialect, body, model=model).fee == fee

@@ -42,6 +42,7 @@ def test_every_tier_that_can_be_asked_for_can_have_a_price() -> None:
     ("dialect", "body", "headers", "field"),
     [
         ("anthropic", {"inference_geo": "eu"}, {}, "inference_geo"),
+        ("anthropic", {"service_tier": "priority"}, {}, "service_tier"),
         ("anthropic", {"speed": "fast", "inference_geo": "us"}, {}, "inference_geo"),
         ("openai", {"service_tier": ["priority"]}, {}, "service_tier"),
         ("openai", {"service_tier": "batch"}, {}, "service_tier"),

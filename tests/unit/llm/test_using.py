@@ -137,10 +137,11 @@ def test_usage_in_mid_stream_replaces_what_was_told_and_is_not_added() -> None:
     assert read(wire.ANTHROPIC, b"".join(wire.named(events))) == Tokens(60, 30, 1500, 100, 200)
 
 
-def test_what_a_compaction_used_is_counted_with_the_rest() -> None:
+@pytest.mark.parametrize("kind", ["compaction", "advisor_message"])
+def test_what_an_iteration_apart_used_is_counted_with_the_rest(kind: str) -> None:
     one = {"input_tokens": 10, "output_tokens": 5, "cache_read_input_tokens": 0, "cache_creation_input_tokens": 0}
-    compaction = {**one, "type": "compaction", "input_tokens": 180_000, "output_tokens": 3_500}
-    usage = {**one, "iterations": [compaction, {**one, "type": "message"}]}
+    apart = {**one, "type": kind, "input_tokens": 180_000, "output_tokens": 3_500}
+    usage = {**one, "iterations": [apart, {**one, "type": "message"}]}
     assert whole("anthropic", {"type": "message", "usage": usage}) == Tokens(180_010, 3_505)
 
 

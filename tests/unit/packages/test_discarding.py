@@ -9,11 +9,12 @@ import pytest
 from tests.unit.packages.filing import NAME, SMALL, Died, Fault, Line, World, key, of
 from tests.unit.packages.registry import Counted, Time, admin, asker, everything, restore, whats
 from tests.unit.packages.test_reconciling import Queue
-from weir.packages import found
+from weir.packages import auditing, found
+from weir.packages.audit import OF_UNVERIFIED
 from weir.packages.bucket import ObjectMissing
 from weir.packages.committing import LEASE
 from weir.packages.discarding import discard
-from weir.packages.errors import Changed, CommitUnderWay, NotAvailable, UploadEnded
+from weir.packages.errors import Changed, CommitUnderWay, NotAvailable, PackageNotFound, UploadEnded
 from weir.packages.models import State
 from weir.packages.reconciling import reconcile
 from weir.runtime.errors import Forbidden, WeirError
@@ -65,6 +66,11 @@ def test_an_object_that_no_package_knows_goes_and_is_told_of(world: World, at: s
         at,
         etag.strip('"'),
     )
+    # And so does the audit of what is no package's, to admins alone
+    entries, _ = auditing.of_package(world.deps.store, OF_UNVERIFIED, admin().principal, 50)
+    assert "object.deletion-asked" in [one.what for one in entries]
+    with pytest.raises(PackageNotFound):
+        auditing.of_package(world.deps.store, OF_UNVERIFIED, asker().principal, 50)
     # And it can't be deleted again
     with pytest.raises(ObjectMissing):
         discard(at, etag, admin(), world.deps)

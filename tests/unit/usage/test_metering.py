@@ -361,6 +361,17 @@ def test_of_several_targets_the_dearest_is_set_aside_and_the_one_that_served_is_
     assert world.used("cost") == record.cost == cost(Tokens(10, 5), dear)
 
 
+def test_the_price_at_admission_holds_whoever_serves_and_whatever_becomes_of_it() -> None:
+    # Given a call that was admitted with two targets, and a price of the second that is gone since
+    gpt = replace(PRICE, price_id="p2", provider="openai", model="gpt")
+    world = World(cap(PICO, "cost"), prices=(PRICE, gpt))
+    admission = world.admit(targets=(CLAUDE, GPT))
+    meter = World(cap(PICO, "cost"), prices=()).meter
+    # When it is settled where no price is known / Then it is charged by that one
+    record = meter.settle(admission, Outcome(200, Tokens(10, 5), served=GPT))
+    assert (record.price_id, record.cost) == ("p2", cost(Tokens(10, 5), gpt))
+
+
 FAST = replace(PRICE, price_id="p2", tier="fast", rates=Rates(input=18 * PICO, output=90 * PICO))
 BATCH = replace(PRICE, price_id="p3", tier="batch", rates=Rates(input=1, output=1))
 

@@ -1,5 +1,6 @@
 """The steps of an analysis, from a request or a schedule to its results; again after each way to break off."""
 
+import gzip
 import json
 from collections.abc import Callable
 from datetime import datetime
@@ -331,6 +332,8 @@ def test_bursts_and_hot_keys_of_a_run_are_findings_with_its_time_as_their_source
     [
         (None, None, "run run-1: what it measured is not kept any more"),
         (None, Unavailable("S3 is down"), "run run-1: what it measured: S3 is down"),
+        (None, EOFError(), "run run-1: what it measured is in a form that this version can't read"),
+        (None, gzip.BadGzipFile(), "run run-1: what it measured is in a form that this version can't read"),
         ({"schema": 9}, None, "run run-1: what it measured is in a form that this version can't read"),
         ({"schema": 1}, None, "run run-1: what it measured is in a form that this version can't read"),
     ],

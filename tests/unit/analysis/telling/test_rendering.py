@@ -8,6 +8,8 @@ from weir.analysis.telling import rendering
 from weir.analysis.telling.rendering import check, render
 from weir.runtime.errors import Invalid
 
+LOOP = "{% for a in x %}"
+
 
 def made(template: str, **values: Any) -> str:
     check(template, tuple(values))
@@ -83,6 +85,14 @@ def test_what_could_reach_further_grow_or_run_on_is_refused_when_it_is_stored(te
         "{% for a in x %}" + "{% if long | title | length == 3 %}{% endif %}" * 50 + "{% endfor %}",
         "{% for a in x %}" + "{% if x | string == '3' %}{% endif %}" * 50 + "{% endfor %}",
         "{% for a in x %}" + "{% if 'b' in long %}{% endif %}" * 50 + "{% endfor %}",
+        *(
+            "{% for a in x %}" + f"{{% if x {sign} y %}}{{% endif %}}" * 10 + "{% endfor %}"
+            for sign in ("!=", "<", ">=")
+        ),
+        "{% for a in x %}" + "{% if long > long %}{% endif %}" * 50 + "{% endfor %}",
+        "{% for t in [long | lower] %}{% for a in x %}"
+        + "{% if 'b' in t %}{% endif %}" * 50
+        + "{% endfor %}{% endfor %}",
     ],
 )
 def test_what_reaches_further_or_runs_on_when_it_is_rendered_is_an_error_of_the_values(template: str) -> None:

@@ -1,5 +1,7 @@
 """Utilization, throttles, iterator age, latencies, failures and hot shards, each with its arithmetic."""
 
+from dataclasses import replace
+
 import pytest
 
 from tests.unit.analysis.measurements import measured
@@ -108,6 +110,15 @@ def test_readers_whose_age_ends_while_records_come_are_not_seen() -> None:
 )
 def test_a_gap_alone_tells_nothing_of_readers(age: list[float | None], records: list[float | None]) -> None:
     assert "readers-unseen" not in found("performance", stream(age=age, records=records, bytes_in=records))
+
+
+def test_an_age_that_did_not_come_whole_tells_nothing_of_readers() -> None:
+    # Given an age that ends while records come, of which CloudWatch has not given all
+    facts = stream(age=[0.0, 5.0, None, None, None], records=[9.0] * 5, bytes_in=[9.0] * 5)
+    assert "readers-unseen" in found("performance", facts)
+    name = "GetRecords.IteratorAgeMilliseconds"
+    broken_off = replace(facts, series={**facts.series, name: replace(facts.series[name], complete=False)})
+    assert "readers-unseen" not in found("performance", broken_off)
 
 
 def test_an_age_that_swings_is_not_rising() -> None:

@@ -38,12 +38,12 @@ class Posts(Protocol):
 class Journey:
     """What a call has met so far; read when it is settled, however it ended.
 
-    ``target`` is the one that was asked last, ``spent`` whether its provider may have done what it charges for.
+    ``target`` is the one that was asked last, ``spent`` the last whose provider may have done what it charges for.
     """
 
     target: tuple[Provider, Target]
     attempts: list[Attempt] = field(default_factory=list)
-    spent: bool = False
+    spent: tuple[Provider, Target] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,9 +151,10 @@ class Forwarding:
         except NotReached:
             raise
         except BaseException:
-            journey.spent = True
+            journey.spent = journey.target
             raise
-        journey.spent = 200 <= answer.status < 300
+        if 200 <= answer.status < 300:
+            journey.spent = journey.target
         return Reached(answer, spoken, way, key)
 
     def _way(self, asked: Asked, may: May, to: tuple[Provider, Target]) -> tuple[Dialect, Outgoing]:

@@ -101,7 +101,7 @@ class Serving:
         """Do what waits for DynamoDB: in a thread, or right here where no other call is under way.
 
         A Lambda environment has one call at a time, and a thread to and back takes a fifth of what all of it takes of
-        a processor. Nobody's stream stands still for it: who comes meanwhile has to wait for DynamoDB anyhow.
+        a processor. Nobody's stream stands still for it; who comes meanwhile waits too, for its time-outs at most.
         """
         return work() if self._under_way == 1 else await asyncio.to_thread(work)
 
@@ -164,18 +164,18 @@ class Serving:
 
     def _outcome(self, running: _Running, status: int | None, gone: bool) -> Outcome:
         may, journey, reading = running.may, running.journey, running.reading
-        tokens = Tokens()
+        tokens, target = Tokens(), journey.target
         if reading is not None:
             tokens = reading.tokens or reading.reader.tokens()
-        elif journey.spent:  # asked for in full, and never answered
-            tokens = untold(may.bound)
+        elif journey.spent is not None:  # asked for in full, and never answered
+            tokens, target = untold(may.bound), journey.spent
         if status is None:
             status = LEFT if gone or running.whole is None else running.whole.status
         first = None if reading is None else reading.first_token_at
         return Outcome(
             status=status,
             tokens=tokens,
-            served=served(*journey.target),
+            served=served(*target),
             attempts=tuple(journey.attempts),
             milliseconds=round((self._clock.monotonic() - running.began) * 1000),
             first_token_milliseconds=None if first is None else round((first - running.began) * 1000),

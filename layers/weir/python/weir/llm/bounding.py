@@ -50,7 +50,9 @@ _OWN_KIND: Mapping[Dialect, ProviderKind] = {
     "invoke": "bedrock",
     "gemini": "gemini",
 }
-_WITH_A_FEE = ("web_search", "code_execution")
+_WITH_A_FEE = ("web_search", "code_execution", "advisor")  # an advisor is another model, at its own price
+_SEARCHING = ("-search-preview", "-search-api")
+"""In the names of models of OpenAI's that search the web in every chat."""
 _AT_THE_PROVIDER = ("web_search", "web_fetch", "code_execution", "tool_search", "mcp_toolset", "advisor")
 
 
@@ -88,7 +90,7 @@ def bound(
         likely_input=max(1, min(most, text // _BYTES_A_TOKEN + sum(media.likely_tokens(item) for item in items))),
         likely_output=_LIKELY_OUTPUT if output is None else min(output, max(_LIKELY_OUTPUT, output // 4)),
         cache_write=_cache_write(body, kinds),
-        fee=_fee(dialect, body),
+        fee=_fee(dialect, body, model),
     )
 
 
@@ -229,21 +231,34 @@ def _tools(dialect: Dialect, body: Mapping[str, Any]) -> int:
 
 def _unseen(dialect: Dialect, body: Mapping[str, Any], model: str) -> int:
     """Tokens of input that are not in the request."""
-    if body.get("mcp_servers") or any(kind.startswith(_AT_THE_PROVIDER) for kind in _tool_kinds(body)):
+    parts = _parts(dialect, body)
+    kinds = [kind for part in parts for kind in _tool_kinds(part)]
+    if any(part.get("mcp_servers") for part in parts) or any(kind.startswith(_AT_THE_PROVIDER) for kind in kinds):
         return WINDOW * _ROUNDS
     if dialect == "converse" and (":prompt/" in model or body.get("promptVariables")):
         return WINDOW
-    return WINDOW if _system_tool(body) or body.get("web_search_options") or body.get("cachedContent") else 0
+    return WINDOW if _system_tool(body) or _searches(dialect, body, model) or body.get("cachedContent") else 0
 
 
-def _fee(dialect: Dialect, body: Mapping[str, Any]) -> str:
+def _fee(dialect: Dialect, body: Mapping[str, Any], model: str) -> str:
     """A tool that is charged by its use, as the request names it."""
-    more = body.get("additionalModelRequestFields") if dialect == "converse" else None
-    for part in (body, more) if isinstance(more, Mapping) else (body,):
+    for part in _parts(dialect, body):
         found = next((kind for kind in _tool_kinds(part) if kind.startswith(_WITH_A_FEE)), "")
-        if found or "web_search_options" in part:
+        if found or _searches(dialect, part, model):
             return found[:64] or "web_search_options"
     return _system_tool(body)
+
+
+def _searches(dialect: Dialect, part: Mapping[str, Any], model: str) -> bool:
+    """Whether a model of OpenAI's searches the web: asked to (``{}`` asks), or always."""
+    always = dialect == "openai" and any(word in model for word in _SEARCHING)
+    return always or part.get("web_search_options") is not None
+
+
+def _parts(dialect: Dialect, body: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
+    """A request, and what of it is in the model's own format."""
+    more = body.get("additionalModelRequestFields") if dialect == "converse" else None
+    return (body, more) if isinstance(more, Mapping) else (body,)
 
 
 def _tool_kinds(body: Mapping[str, Any]) -> list[str]:

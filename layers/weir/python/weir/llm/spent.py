@@ -22,6 +22,10 @@ from weir.llm.models import Tokens
 Fields = Mapping[str, Any]
 
 
+_APART = ("compaction", "advisor_message")
+"""Iterations of Anthropic's whose tokens the message's own do not hold."""
+
+
 def count(value: object) -> int:
     """A number of tokens: 0 for what is none."""
     return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
@@ -29,10 +33,8 @@ def count(value: object) -> int:
 
 def anthropic(usage: Fields) -> Tokens:
     """``usage`` of a message, or the merged ones of a stream."""
-    compacted = [
-        one for one in _list(usage.get("iterations")) if isinstance(one, dict) and one.get("type") == "compaction"
-    ]
-    every = [usage, *compacted]
+    apart = [one for one in _list(usage.get("iterations")) if isinstance(one, dict) and one.get("type") in _APART]
+    every = [usage, *apart]
     longs = [_anthropic_1h(one) for one in every]
     written = sum(count(one.get("cache_creation_input_tokens")) for one in every)
     return Tokens(

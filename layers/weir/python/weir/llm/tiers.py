@@ -37,6 +37,7 @@ Fields = Mapping[Path, _Values]
 _ANTHROPIC: Fields = {
     ("speed",): _Values(("standard",), ("fast",)),
     ("inference_geo",): _Values(("global",), ("us",)),
+    ("service_tier",): _Values(("auto", "standard_only"), ()),
 }
 _OPENAI: Fields = {("service_tier",): _Values(("auto", "default", "flex", "standard_only"), ("priority", "fast"))}
 _TIER, _LATENCY = _Values(("default", "flex"), ("priority",)), _Values(("standard",), ("optimized",))

@@ -28,6 +28,9 @@ from weir.runtime.dynamodb import Write
 if TYPE_CHECKING:
     from weir.runtime.http import Origin, Principal
 
+OF_UNVERIFIED = "unverified"
+"""What stands for the package where an object is no package's; none can have this name."""
+
 KEPT = timedelta(days=400)
 _LONGEST = 512
 

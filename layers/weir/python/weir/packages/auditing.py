@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from weir.packages import names, semver
-from weir.packages.audit import KEPT, Entry, entry_of
+from weir.packages.audit import KEPT, OF_UNVERIFIED, Entry, entry_of
 from weir.packages.errors import VersionNotFound
 from weir.packages.items import package_of
 from weir.packages.store import Store
@@ -65,7 +65,10 @@ def of_package(
     VersionNotFound
         ``version`` is none; an alias has no audit of its own.
     """
-    package = owned(store.package(names.normalized(name)), name, caller)
+    if name == OF_UNVERIFIED and caller.is_admin and version is None:
+        of = name
+    else:
+        of = owned(store.package(names.normalized(name)), name, caller).name
     if version is not None and not semver.is_version(version):
         raise VersionNotFound(f"The package {name!r} has no version {version!r}.")
     order = None if version is None else semver.order(version)
@@ -76,7 +79,7 @@ def of_package(
 
     below = after["below"] if after else _top(until)
     page = _Page(limit, lambda item: of_version(item) and wanted(item))
-    at = page.take(_below(partial(_of_package, store, package.name, PAGE), below))
+    at = page.take(_below(partial(_of_package, store, of, PAGE), below))
     return page.found, None if at is None else {"below": at}
 
 

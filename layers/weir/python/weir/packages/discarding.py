@@ -5,7 +5,7 @@ its place meanwhile stays. The audit tells of it before it is done, as of a down
 """
 
 from weir.packages import audit, deleting, ending, found
-from weir.packages.audit import Asker
+from weir.packages.audit import OF_UNVERIFIED, Asker
 from weir.packages.bucket import ObjectMissing, Stored
 from weir.packages.errors import Changed, CommitUnderWay, NotAvailable
 from weir.packages.found import Found
@@ -13,9 +13,6 @@ from weir.packages.table import bytes_of
 from weir.packages.wiring import Deps
 from weir.runtime import http
 from weir.runtime.dynamodb import again
-
-AUDITED_AS = "unverified"
-"""What the audit calls these objects; a package can't have this name."""
 
 
 def discard(key: str, if_match: str | None, asker: Asker, deps: Deps) -> None:
@@ -40,7 +37,7 @@ def discard(key: str, if_match: str | None, asker: Asker, deps: Deps) -> None:
     if named is not None:
         _check_nobodys(one, named, deps)
     detail = {"key": one.key, "object_version": one.object_version, "size": str(one.size)}
-    told = audit.entry("object.deletion-asked", asker, AUDITED_AS, "", deps.clock.now(), detail)
+    told = audit.entry("object.deletion-asked", asker, OF_UNVERIFIED, "", deps.clock.now(), detail)
     if again(lambda: deps.store.table.transact([told, found.still(one)]), deps.clock):
         raise ObjectMissing(f"No UNVERIFIED object has the key {key!r}.")
     if named is None:

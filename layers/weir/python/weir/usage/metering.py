@@ -67,13 +67,13 @@ class Admission:
     """A call that may be made, and what was set aside for it.
 
     ``max_output`` is the limit that the call must be given of its output tokens; None where it may be made as it was
-    asked for. ``price`` is that of the first target, None where it has none.
+    asked for. ``prices`` are those of the targets, None for one that has none: they hold, whatever changes meanwhile.
     """
 
     admission_id: str
     call: Call
     admitted_at: datetime
-    price: Price | None
+    prices: tuple[Price | None, ...]
     max_output: int | None
     held: tuple[Reserved, ...]
 
@@ -134,7 +134,7 @@ class Meter:
         held, asked = self._charged(charged, asked)
         output = asked.estimate.bound.output
         limit = None if output == call.bound.output else output
-        return Admission(admission_id, call, now, prices[0], limit, tuple(held))
+        return Admission(admission_id, call, now, prices, limit, tuple(held))
 
     def settle(self, admission: Admission, outcome: Outcome) -> Record:
         """Write down what a call used, and count it instead of what was set aside. Answers the record that holds.
@@ -190,8 +190,7 @@ class Meter:
     def _record(self, admission: Admission, outcome: Outcome) -> Record:
         call = admission.call
         served = outcome.served or call.targets[0]
-        is_first = served == call.targets[0]
-        price = admission.price if is_first else self._priced(served, admission.admitted_at, call.tier)
+        price = dict(zip(call.targets, admission.prices, strict=True))[served]
         return self._written(admission.admission_id, call, admission.admitted_at, served, price, outcome)
 
     def _written(

@@ -7,6 +7,7 @@ more: AnalysisEnded.
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -83,7 +84,15 @@ def _measured(spec: AnalysisSpec, deps: Deps) -> tuple[list[Measurement], list[s
             unread.append(f"run {run_id}: what it measured is not kept any more")
         except WeirError as error:
             unread.append(f"run {run_id}: what it measured: {error.detail}")
-        except (KeyError, TypeError, ValueError):
+        except (
+            AttributeError,
+            EOFError,
+            KeyError,
+            OSError,
+            TypeError,
+            ValueError,
+            zlib.error,
+        ):  # damaged, or another form
             logger().exception("the measurement of run %s was not understood", run_id)
             unread.append(f"run {run_id}: what it measured is in a form that this version can't read")
     return measured, unread

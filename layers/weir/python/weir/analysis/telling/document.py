@@ -51,12 +51,26 @@ def numbered(document: Json) -> Numbered:
     return Numbered(facts, tuple(findings), tuple(one["name"] for one in document.get("streams", ())))
 
 
+_MOMENT = r"(\d{4}-\d{2}-\d{2}) (\d{2}:\d{2}:\d{2})"
+_RUN = re.compile(rf"run (\S+?)(?:, {_MOMENT} to {_MOMENT} UTC)?:")
+
+
 def names_in(document: Json) -> list[str]:
     """Texts that may stand in a sentence with their digits: names of streams and shards, and moments of the range."""
     spans = document.get("range") or {}
     moments = [str(spans[name]) for name in ("from", "to", "start", "end") if spans.get(name)]
     days = [moment[:10] for moment in moments if re.match(r"\d{4}-\d{2}-\d{2}", moment)]
-    return [*(str(one["name"]) for one in document.get("streams", ())), *moments, *days]
+    runs = {part for _, finding in _findings(document) for part in _of_run(finding)}
+    return [*(str(one["name"]) for one in document.get("streams", ())), *moments, *days, *sorted(runs)]
+
+
+def _of_run(finding: Json) -> Iterator[str]:
+    """A run's id, and the days and times of its facts, as their sources tell them."""
+    for fact in finding.get("evidence", ()):
+        if found := _RUN.match(str(fact.get("source") or "")):
+            yield found[1]
+            for day, time in (found.group(2, 3), found.group(4, 5)) if found[2] else ():
+                yield from (day, time, time[:5], f"{day} {time}")
 
 
 def _findings(document: Json) -> Iterator[tuple[Json, Json]]:

@@ -22,6 +22,7 @@ __all__ = ["Quantity", "quantities", "unsupported"]
 
 _KIB = 1024
 _UNITS: dict[str, tuple[str, Fraction]] = {
+    **dict.fromkeys(("ns", "nanosecond"), ("time", Fraction(1, 10**9))),
     **dict.fromkeys(("us", "µs", "microsecond"), ("time", Fraction(1, 1_000_000))),
     **dict.fromkeys(("ms", "msec", "millisecond"), ("time", Fraction(1, 1000))),
     **dict.fromkeys(("s", "sec", "second"), ("time", Fraction(1))),
@@ -29,15 +30,24 @@ _UNITS: dict[str, tuple[str, Fraction]] = {
     **dict.fromkeys(("h", "hr", "hour"), ("time", Fraction(3600))),
     **dict.fromkeys(("d", "day"), ("time", Fraction(86_400))),
     "week": ("time", Fraction(604_800)),
+    "month": ("time", Fraction(30 * 86_400)),
+    "year": ("time", Fraction(365 * 86_400)),
+    "bit": ("bytes", Fraction(1, 8)),
+    **dict.fromkeys(("kbit", "kilobit"), ("bytes", Fraction(1000, 8))),
+    **dict.fromkeys(("mbit", "megabit"), ("bytes", Fraction(1000**2, 8))),
+    **dict.fromkeys(("gbit", "gigabit"), ("bytes", Fraction(1000**3, 8))),
+    **dict.fromkeys(("tbit", "terabit"), ("bytes", Fraction(1000**4, 8))),
     **dict.fromkeys(("b", "byte"), ("bytes", Fraction(1))),
     **dict.fromkeys(("kb", "kilobyte"), ("bytes", Fraction(1000))),
     **dict.fromkeys(("mb", "megabyte"), ("bytes", Fraction(1000**2))),
     **dict.fromkeys(("gb", "gigabyte"), ("bytes", Fraction(1000**3))),
     **dict.fromkeys(("tb", "terabyte"), ("bytes", Fraction(1000**4))),
+    **dict.fromkeys(("pb", "petabyte"), ("bytes", Fraction(1000**5))),
     "kib": ("bytes", Fraction(_KIB)),
     "mib": ("bytes", Fraction(_KIB**2)),
     "gib": ("bytes", Fraction(_KIB**3)),
     "tib": ("bytes", Fraction(_KIB**4)),
+    "pib": ("bytes", Fraction(_KIB**5)),
     **dict.fromkeys(("%", "percent", "per cent", "percentage"), ("ratio", Fraction(1, 100))),
     **dict.fromkeys(("ratio", "fraction", "times", "x", "fold"), ("ratio", Fraction(1))),
     **dict.fromkeys(("$", "usd", "dollar"), ("money", Fraction(1))),
@@ -81,7 +91,10 @@ _NUMBER = re.compile(
     re.I,
 )  # an exponent of more digits would take hours to be worked out
 _SCALE = re.compile(r"[\s-]?(hundred|thousand|million|billion|bn|k|M)(?![A-Za-z/])")
-_UNIT = re.compile(r"\s?(%|per cent|[A-Za-zµ]+)(?:\s?(?:/|per\b|an?\b|each\b)\s?([A-Za-z]+))?")
+_UNIT = re.compile(
+    r"[\s-]?(?:(?:full|whole|entire|more|extra|further|consecutive)\s)?(%|per cent|[A-Za-zµ]+)"
+    r"(?:\s?(?:/|per\b|an?\b|each\b)\s?([A-Za-z]+))?"
+)
 _PER_WHAT = re.compile(r"\s?(?:/|per\b|an?\b|each\b)\s?([A-Za-z]+)")
 _SLASH = re.compile(r"\s?/\s?|\sper\s|\san?\s")
 _DENIED = re.compile(r"\b(?:no|not|none|nothing|never|neither|nor)\b[^.!?]*$", re.I)
@@ -89,6 +102,12 @@ _GAP = re.compile(r"(?<=\d)[\u00a0\u2009\u202f'](?=\d{3}(?!\d))")
 _QUANTILE = re.compile(r"(?<![\w.-])p\d{1,2}(?:\.\d)?(?![\w-])", re.I)
 _PERCENTILE = re.compile(r"\b(\d{1,2}(?:\.\d)?)th[ -]percentile", re.I)
 _MOMENT = re.compile(r"(?:(\d{4}-\d{2}-\d{2}) )?(\d{2}:\d{2})( UTC)?")
+_OTHER_MONEY = re.compile(r"[€£¥₹]|\b(?:EUR|GBP|JPY|euros?|yen)\b", re.I)
+"""Costs are in US dollars."""
+
+_LOOKED_BACK = 200
+"""Characters before a zero in which it may be denied."""
+
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2})?(?:Z|\+00:00)?)?")
 
 
@@ -147,8 +166,9 @@ def unsupported(sentence: str, facts: Iterable[Mapping[str, Any]], names: Iterab
     for name in sorted({_plain(name) for name in (*names, *told)}, key=len, reverse=True):
         sentence = _without(sentence, name)
     known = " ".join(f"{one.get('name')} {one.get('source')}" for one in facts).lower()
-    wrong = [found[0] for found in _QUANTILE.finditer(sentence) if facts and found[0].lower() not in known]
-    wrong += [found[0] for found in _DATE.finditer(sentence)]
+    quantiles = {found[0] for found in _QUANTILE.finditer(known)}
+    wrong = [found[0] for found in _QUANTILE.finditer(sentence) if facts and found[0].lower() not in quantiles]
+    wrong += [found[0] for expression in (_DATE, _OTHER_MONEY) for found in expression.finditer(sentence)]
     sentence = _DATE.sub("then", sentence)
     values = [_fact_value(one) for one in facts if _is_number(one.get("value"))]
     counted = {value.word for value in values if value.word}
@@ -182,7 +202,9 @@ def _without(sentence: str, name: str) -> str:
 def _no_number(sentence: str, found: re.Match[str]) -> bool:
     """Whether it is none: digits of a name, as in p99 or shardId-000000000001, or a zero that is denied."""
     if found["word"] or found["money"]:
-        denied = (found["word"] or "").lower() == "zero" and _DENIED.search(sentence[: found.start()])
+        denied = (found["word"] or "").lower() == "zero" and _DENIED.search(
+            sentence[max(0, found.start() - _LOOKED_BACK) : found.start()]
+        )
         return bool(denied)
     glued = re.search(r"[\w.-]*$", sentence[: found.start()])
     before = glued[0] if glued is not None else ""

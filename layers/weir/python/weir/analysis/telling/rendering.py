@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from contextvars import ContextVar
 from functools import lru_cache, wraps
-from typing import Any
+from typing import Any, TypeVar
 
 from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, nodes
 from jinja2.meta import find_undeclared_variables
@@ -56,6 +56,9 @@ _ALLOWED = (
 )
 
 
+T = TypeVar("T")
+
+
 class _TooMuch(Exception):
     """The budget of a rendering is used up."""
 
@@ -79,6 +82,22 @@ class _Budget:
             yield item
 
 
+def _counting(made: type[T]) -> type[T]:
+    """A class all of whose comparisons take steps from its ``_budget``."""
+
+    def counted(compare: Callable[[Any, object], Any]) -> Callable[[Any, object], Any]:
+        def compared(self: Any, other: object) -> Any:
+            self._budget.spend(1 + _steps(self))
+            return compare(self, other)
+
+        return compared
+
+    for name in ("__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__"):
+        setattr(made, name, counted(getattr(made, name)))
+    return made
+
+
+@_counting
 class _List(list[Any]):
     """A list of which every walk, search and comparison is counted."""
 
@@ -93,13 +112,8 @@ class _List(list[Any]):
         self._budget.spend(len(self))
         return super().__contains__(item)
 
-    def __eq__(self, other: object) -> bool:
-        self._budget.spend(len(self))
-        return super().__eq__(other)
 
-    __hash__ = None
-
-
+@_counting
 class _Dict(dict[str, Any]):
     """A mapping, likewise."""
 
@@ -110,15 +124,10 @@ class _Dict(dict[str, Any]):
     def __iter__(self) -> Iterator[str]:
         return self._budget.walk(super().__iter__())
 
-    def __eq__(self, other: object) -> bool:
-        self._budget.spend(len(self))
-        return super().__eq__(other)
 
-    __hash__ = None
-
-
+@_counting
 class _Text(str):
-    """A text of which every search is counted."""
+    """A text of which every search and comparison is counted."""
 
     _budget: _Budget
 
@@ -167,7 +176,7 @@ def _bounded(name: str, filter_: Callable[..., Any]) -> Callable[..., Any]:
                 raise _TooMuch
             if budget is not None:
                 budget.spend(_steps(made))
-        return made
+        return _counted(made, budget) if budget is not None and type(made) in {str, list, tuple, dict} else made
 
     return checked
 

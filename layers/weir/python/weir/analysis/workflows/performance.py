@@ -236,7 +236,7 @@ def _falling_behind(age: MetricSeries, evidence: tuple[Fact, ...]) -> Iterator[F
 def _unseen(stream: StreamFacts) -> Iterator[Finding]:
     """An age that ends while records come: a reader that died is not behind, it is not seen at all."""
     age, records = stream.metric("GetRecords.IteratorAgeMilliseconds"), stream.metric("IncomingRecords")
-    if age is None or records is None:
+    if age is None or records is None or not age.complete:
         return
     last = max(index for index, value in enumerate(age.values) if value is not None)
     since = records.rest(age.at(last + 1))
