@@ -3,12 +3,13 @@
 from typing import Annotated, Any
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
-from aws_lambda_powertools.event_handler.openapi.params import Body, Header, Path, Query
+from aws_lambda_powertools.event_handler.openapi.params import Body, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from weir.analysis.analyses.contract import AnalysisSpec, AnalysisView, spec_json, view
 from weir.analysis.analyses.models import ANALYSIS_ID
 from weir.runtime import http, idempotency, pagination
+from weir.runtime.parameters import Key
 from weir.runtime.settings import settings
 
 settings(needs=("analyses_table", "analyses_bucket", "runs_table"))
@@ -32,10 +33,6 @@ MOST_ANSWERED = 5_000_000
 """Lambda answers no more than 6 MB: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
 
 AnalysisId = Annotated[str, Path(max_length=80, pattern=f"^{ANALYSIS_ID.pattern}$", description="Analysis id")]
-Key = Annotated[
-    str | None,
-    Header(alias="Idempotency-Key", description="The same key and body within 24 hours replays the first answer"),
-]
 
 
 def _caller() -> http.Principal:

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 import price_routes
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from aws_lambda_powertools.event_handler.openapi.params import Body, Path
-from model_answers import Cursor, IfMatch, Key, Limit, asker, made, tagged
+from model_answers import made, tagged
 
 from weir.llm import contract as models
 from weir.llm.contract import NewProvider, NewRoute, ProviderChange, ProviderView, RouteChange, RouteView
 from weir.runtime import http, pagination
+from weir.runtime.audit import asker
 from weir.runtime.contract_audit import ChangePage, page_view
+from weir.runtime.parameters import Cursor, IfMatch, Key, Limit
 
 if TYPE_CHECKING:
     from weir.llm.providers import Deps
@@ -82,7 +84,7 @@ def add_provider(
     from weir.llm import providers
 
     def use_case() -> tuple[ProviderView, int, str]:
-        new = providers.add(asked.provider(asked.name), asked.key, _llm(), asker(app))
+        new = providers.add(asked.provider(asked.name), asked.key, _llm(), asker(app.current_event.raw_event))
         return models.provider_view(new), new.revision, new.name
 
     return made(app, "add-provider", key, asked.model_dump(mode="json"), use_case, "/models/providers")
@@ -116,7 +118,7 @@ def change_provider(
     """Calls that begin more than 30 seconds later know it. With another address the key must be given anew."""
     from weir.llm import providers
 
-    changed = providers.change(name, asked.provider(), asked.key, if_match, _llm(), asker(app))
+    changed = providers.change(name, asked.provider(), asked.key, if_match, _llm(), asker(app.current_event.raw_event))
     return tagged(models.provider_view(changed), changed.revision)
 
 
@@ -132,7 +134,7 @@ def remove_provider(name: ProviderName, if_match: IfMatch = None) -> Response[No
     """Refused while routes lead to it."""
     from weir.llm import providers
 
-    providers.remove(name, if_match, _llm(), asker(app))
+    providers.remove(name, if_match, _llm(), asker(app.current_event.raw_event))
     return Response(204, headers={})
 
 
@@ -169,7 +171,7 @@ def add_route(asked: Annotated[NewRoute, Body(description="The route")], key: Ke
     from weir.llm import routes
 
     def use_case() -> tuple[RouteView, int, str]:
-        new = routes.add(asked.route(asked.model), _llm().store, asker(app))
+        new = routes.add(asked.route(asked.model), _llm().store, asker(app.current_event.raw_event))
         return models.route_view(new), new.revision, models.in_a_path(new.model)
 
     return made(app, "add-route", key, asked.model_dump(mode="json"), use_case, "/models/routes")
@@ -202,7 +204,7 @@ def change_route(
     from weir.llm import routes
 
     name = models.of_a_path(model)
-    changed = routes.change(name, asked.route(name), if_match, _llm().store, asker(app))
+    changed = routes.change(name, asked.route(name), if_match, _llm().store, asker(app.current_event.raw_event))
     return tagged(models.route_view(changed), changed.revision)
 
 
@@ -218,7 +220,7 @@ def remove_route(model: RouteName, if_match: IfMatch = None) -> Response[None]:
     """A wider route, if there is one, leads from its name then."""
     from weir.llm import routes
 
-    routes.remove(models.of_a_path(model), if_match, _llm().store, asker(app))
+    routes.remove(models.of_a_path(model), if_match, _llm().store, asker(app.current_event.raw_event))
     return Response(204, headers={})
 
 

@@ -1,32 +1,14 @@
-"""What the routes of this function have in common: their parameters, who asks, and how what was made is answered."""
+"""How the routes of this function answer what was made, and what is there."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.event_handler import Response
-from aws_lambda_powertools.event_handler.openapi.params import Header, Query
 
-from weir.runtime import http, idempotency, pagination
-from weir.runtime.audit import Asker
+from weir.runtime import http, idempotency
 from weir.runtime.etags import etag
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.event_handler.api_gateway import BaseRouter
-
-Limit = Annotated[int, Query(ge=1, le=pagination.MAX_LIMIT, description="Items in a page, at most")]
-Cursor = Annotated[str | None, Query(max_length=4096, description="The cursor of the page before")]
-IfMatch = Annotated[
-    str | None, Header(alias="If-Match", max_length=256, description="The ETag as read; 412 where it is another now")
-]
-Key = Annotated[
-    str | None,
-    Header(alias="Idempotency-Key", description="The same key and body within 24 hours replays the first answer"),
-]
-
-
-def asker(app: "BaseRouter") -> Asker:
-    """Who asks, and from where."""
-    event = app.current_event.raw_event
-    return Asker(http.principal(event), http.origin(event))
 
 
 def made(

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.api_gateway import Router
 from aws_lambda_powertools.event_handler.openapi.params import Body, Path, Query
-from model_answers import Cursor, IfMatch, Key, Limit, asker, made, tagged
+from model_answers import made, tagged
 
 from weir.llm import contract as models
 from weir.runtime import http, idempotency, pagination
+from weir.runtime.audit import asker
 from weir.runtime.clock import SYSTEM
 from weir.runtime.errors import BadRequest
+from weir.runtime.parameters import Cursor, IfMatch, Key, Limit
 from weir.usage import contract_prices as prices
 from weir.usage.contract_prices import NewPrice, PriceChange, PricesImported, PriceView
 
@@ -75,7 +77,7 @@ def add_price(asked: Annotated[NewPrice, Body(description="The price")], key: Ke
     """From ``since`` on, until the next of the same provider, model, region and tier. What was charged stays so."""
 
     def use_case() -> tuple[PriceView, int, str]:
-        new = _prices().add(prices.price(asked), asker(router))
+        new = _prices().add(prices.price(asked), asker(router.current_event.raw_event))
         return prices.price_view(new), new.revision, new.price_id
 
     return made(router, "add-price", key, asked.model_dump(mode="json"), use_case, "/models/prices")
@@ -105,7 +107,7 @@ def change_price(
     price_id: PriceId, asked: Annotated[PriceChange, Body(description="All that may change")], if_match: IfMatch = None
 ) -> Response[PriceView]:
     """A mistake in a price, put right for calls to come. A price that changes one day is another: add that."""
-    changed = _prices().change(price_id, prices.price(asked), if_match, asker(router))
+    changed = _prices().change(price_id, prices.price(asked), if_match, asker(router.current_event.raw_event))
     return tagged(prices.price_view(changed), changed.revision)
 
 
@@ -119,7 +121,7 @@ def change_price(
 )
 def remove_price(price_id: PriceId, if_match: IfMatch = None) -> Response[None]:
     """Calls to come are charged by an older price. Where there is none, caps on cost refuse them."""
-    _prices().remove(price_id, if_match, asker(router))
+    _prices().remove(price_id, if_match, asker(router.current_event.raw_event))
     return Response(204, headers={})
 
 
@@ -159,7 +161,7 @@ def import_prices(
 
     def use_case() -> dict[str, Any]:
         told = price_files.read(form, text, asked)
-        done = price_import.take(told.prices, _prices(), asker(router))
+        done = price_import.take(told.prices, _prices(), asker(router.current_event.raw_event))
         return prices.import_view(done, told.left_out).model_dump(mode="json")
 
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -26,10 +26,10 @@ from weir.packages.contract_files import (
 )
 from weir.packages.models import State
 from weir.runtime import http, pagination
+from weir.runtime.audit import Asker, asker
 from weir.runtime.observability import emit
 
 if TYPE_CHECKING:
-    from weir.packages.audit import Asker
     from weir.packages.wiring import Deps
 
 app = APIGatewayRestResolver(
@@ -55,11 +55,8 @@ _AS_THEY_ARE = "/%:@!$&'()*+,;=-._~"
 """What a path may hold as it is, in the form in which REST APIs hand it on: percent-encoded."""
 
 
-def _asker() -> "Asker":
-    from weir.packages.audit import Asker
-
-    event = app.current_event.raw_event
-    return Asker(http.principal(event), http.origin(event))
+def _asker() -> Asker:
+    return asker(app.current_event.raw_event)
 
 
 def _deps() -> "Deps":

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import unquote
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
-from aws_lambda_powertools.event_handler.openapi.params import Body, Header, Path, Query
+from aws_lambda_powertools.event_handler.openapi.params import Body, Path, Query
 
 from weir.packages import names
 from weir.packages.contract_trust import (
@@ -30,10 +30,11 @@ from weir.packages.contract_trust import (
     signature_view,
 )
 from weir.runtime import http, idempotency, pagination
+from weir.runtime.audit import Asker, asker
 from weir.runtime.clock import SYSTEM
+from weir.runtime.parameters import Key
 
 if TYPE_CHECKING:
-    from weir.packages.audit import Asker
     from weir.packages.store import Store
     from weir.runtime.stepfunctions import Machine
 
@@ -58,10 +59,6 @@ NEEDS = {
 Name = Annotated[str, Path(pattern=names.NAME, description="Name of the package, in any of its spellings")]
 Version = Annotated[str, Path(min_length=1, max_length=400, description="Version, percent-encoded")]
 Reference = Annotated[str, Path(min_length=1, max_length=400, description="Version or alias, percent-encoded")]
-Key = Annotated[
-    str | None,
-    Header(alias="Idempotency-Key", description="The same key and body within 24 hours replays the first answer"),
-]
 
 
 @lru_cache(maxsize=1)
@@ -80,11 +77,8 @@ def _machine() -> "Machine":
     return Machine(aws.client("stepfunctions"), settings(needs=("import_machine_arn",)).import_machine_arn)
 
 
-def _asker() -> "Asker":
-    from weir.packages.audit import Asker
-
-    event = app.current_event.raw_event
-    return Asker(http.principal(event), http.origin(event))
+def _asker() -> Asker:
+    return asker(app.current_event.raw_event)
 
 
 @app.post(

@@ -21,10 +21,12 @@ from weir.packages.contract import (
 )
 from weir.packages.etags import etag
 from weir.runtime import http, idempotency, pagination
+from weir.runtime.audit import Asker, asker
 from weir.runtime.fields import Moment
+from weir.runtime.parameters import Cursor, IfMatch, Key, Limit
 
 if TYPE_CHECKING:
-    from weir.packages.audit import Asker, Entry
+    from weir.packages.audit import Entry
     from weir.packages.models import Manifest, Package, Version
     from weir.packages.registering import Registered
     from weir.packages.store import Store
@@ -56,17 +58,8 @@ Name = Annotated[str, Path(pattern=names.NAME, description="Name of the package,
 Reference = Annotated[str, Path(pattern=contract.REFERENCE, description="Version or alias, percent-encoded")]
 OneVersion = Annotated[str, Path(pattern=contract.REFERENCE, description="Version, percent-encoded; no alias")]
 Alias = Annotated[str, Path(pattern=names.ALIAS, description="Alias, such as production")]
-Limit = Annotated[int, Query(ge=1, le=pagination.MAX_LIMIT, description="Items in a page, at most")]
-Cursor = Annotated[str | None, Query(max_length=4096, description="The cursor of the page before")]
-IfMatch = Annotated[
-    str | None, Header(alias="If-Match", max_length=256, description="The ETag as read; 412 where it is another now")
-]
 IfNoneMatch = Annotated[
     str | None, Header(alias="If-None-Match", pattern=r"^\*$", description="* sets the alias only where it is new")
-]
-Key = Annotated[
-    str | None,
-    Header(alias="Idempotency-Key", description="The same key and body within 24 hours replays the first answer"),
 ]
 Who = Annotated[str | None, Query(max_length=64, description="Only what this user has done, by user id")]
 Until = Annotated[Moment | None, Query(description="Only what was done until then, RFC 3339")]
@@ -85,10 +78,8 @@ def _caller() -> http.Principal:
     return http.principal(app.current_event.raw_event)
 
 
-def _asker() -> "Asker":
-    from weir.packages.audit import Asker
-
-    return Asker(_caller(), http.origin(app.current_event.raw_event))
+def _asker() -> Asker:
+    return asker(app.current_event.raw_event)
 
 
 def _version_answer(

@@ -4,7 +4,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
-from aws_lambda_powertools.event_handler.openapi.params import Body, Header, Path, Query
+from aws_lambda_powertools.event_handler.openapi.params import Body, Path, Query
 
 from weir.analysis.telling.contract import (
     PROMPT_ID,
@@ -18,6 +18,7 @@ from weir.analysis.telling.contract import (
 )
 from weir.runtime import http, idempotency, pagination
 from weir.runtime.clock import SYSTEM
+from weir.runtime.parameters import IfMatch, Key
 from weir.runtime.settings import settings
 
 if TYPE_CHECKING:
@@ -42,13 +43,6 @@ MOST_BODY_BYTES = 1_000_000
 
 Id = Annotated[str, Path(pattern=PROMPT_ID, description="Prompt id")]
 Version = Annotated[int | None, Query(ge=1, le=999_999, description="The newest, where left out")]
-IfMatch = Annotated[
-    str | None, Header(alias="If-Match", max_length=256, description="The ETag as read; 412 where it is another now")
-]
-Key = Annotated[
-    str | None,
-    Header(alias="Idempotency-Key", description="The same key and body within 24 hours replays the first answer"),
-]
 
 
 @lru_cache(maxsize=1)

@@ -4,11 +4,12 @@ import secrets
 from typing import Annotated, Any
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
-from aws_lambda_powertools.event_handler.openapi.params import Header, Path, Query
+from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from weir.runs.models import Run, RunPlan, RunSpec, RunSummary, spec_json
 from weir.runtime import http, idempotency, pagination
+from weir.runtime.parameters import Key
 
 app = APIGatewayRestResolver(
     enable_validation=True, response_validation_error_http_code=500, json_body_deserializer=http.strict_json
@@ -25,10 +26,6 @@ NEEDS = {
 }
 
 RunId = Annotated[str, Path(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="Run id")]
-Key = Annotated[
-    str | None,
-    Header(alias="Idempotency-Key", description="The same key and body within 24 hours replays the first answer"),
-]
 JSON_LINES = "application/jsonl"
 
 

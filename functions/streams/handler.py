@@ -6,12 +6,13 @@ from functools import lru_cache
 from typing import Annotated, Any, Literal
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
-from aws_lambda_powertools.event_handler.openapi.params import Body, Header, Path, Query
+from aws_lambda_powertools.event_handler.openapi.params import Body, Path, Query
 
 from weir.runtime import aws, http, idempotency, pagination
 from weir.runtime.clock import SYSTEM
 from weir.runtime.errors import FieldError, Invalid, WeirError
 from weir.runtime.observability import logger
+from weir.runtime.parameters import Cursor, Key, Limit
 from weir.runtime.settings import settings
 from weir.streams import browsing, changes, lifecycle, listing, metrics, writing
 from weir.streams.alarming import Alarming
@@ -60,12 +61,6 @@ NEEDS = {
 IDENTIFIER = r"^[a-zA-Z0-9_.-]+$"
 KINESIS_BEGAN = 2013
 Name = Annotated[str, Path(min_length=1, max_length=128, pattern=IDENTIFIER, description="Name of the stream")]
-Limit = Annotated[int, Query(ge=1, le=pagination.MAX_LIMIT, description="Items in a page, at most")]
-Cursor = Annotated[str | None, Query(max_length=4096, description="The cursor of the page before")]
-Key = Annotated[
-    str | None,
-    Header(alias="Idempotency-Key", description="The same key and body within 24 hours replays the first answer"),
-]
 Dimension = Annotated[
     str | None,
     Query(min_length=1, max_length=128, pattern=IDENTIFIER, description="Shard-level metrics of this shard"),

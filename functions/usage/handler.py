@@ -7,11 +7,12 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from aws_lambda_powertools.event_handler.openapi.params import Body, Header, Path, Query
 
 from weir.runtime import http, idempotency, pagination
-from weir.runtime.audit import Asker
+from weir.runtime.audit import Asker, asker
 from weir.runtime.clock import SYSTEM
 from weir.runtime.contract_audit import ChangePage, page_view
 from weir.runtime.errors import FieldError, Forbidden, Invalid
 from weir.runtime.etags import etag
+from weir.runtime.parameters import Cursor, IfMatch, Key, Limit
 from weir.usage import contract
 from weir.usage.contract import CapChange, CapView, Moment, NewCap
 from weir.usage.models import SubjectKind
@@ -52,15 +53,6 @@ User = Annotated[
         pattern=contract.SUBJECT_ID, description="Of this user, by id, or of all; for admins. Your own where left out"
     ),
 ]
-Limit = Annotated[int, Query(ge=1, le=pagination.MAX_LIMIT, description="Items in a page, at most")]
-Cursor = Annotated[str | None, Query(max_length=4096, description="The cursor of the page before")]
-IfMatch = Annotated[
-    str | None, Header(alias="If-Match", max_length=256, description="The ETag as read; 412 where it is another now")
-]
-Key = Annotated[
-    str | None,
-    Header(alias="Idempotency-Key", description="The same key and body within 24 hours replays the first answer"),
-]
 
 
 def _deps() -> "Deps":
@@ -82,8 +74,7 @@ def _principal() -> http.Principal:
 
 
 def _asker() -> Asker:
-    event = app.current_event.raw_event
-    return Asker(http.principal(event), http.origin(event))
+    return asker(app.current_event.raw_event)
 
 
 def _caller() -> "Caller":

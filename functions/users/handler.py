@@ -19,13 +19,14 @@ from weir.identity.contract_users import (
     view_of,
 )
 from weir.runtime import http, pagination
+from weir.runtime.audit import Asker, asker
 from weir.runtime.clock import SYSTEM
 from weir.runtime.fields import Moment
+from weir.runtime.parameters import Cursor, IfMatch, Limit
 
 if TYPE_CHECKING:
     from weir.identity.models import User
     from weir.identity.user_store import Users
-    from weir.identity.users import Asker
 
 app = APIGatewayRestResolver(
     enable_validation=True, response_validation_error_http_code=500, json_body_deserializer=http.strict_json
@@ -42,11 +43,6 @@ NEEDS = {
 }
 
 Id = Annotated[str, Path(pattern=USER_ID, description="User id")]
-Limit = Annotated[int, Query(ge=1, le=pagination.MAX_LIMIT, description="Items in a page, at most")]
-Cursor = Annotated[str | None, Query(max_length=4096, description="The cursor of the page before")]
-IfMatch = Annotated[
-    str | None, Header(alias="If-Match", max_length=256, description="The ETag as read; 412 where it is another now")
-]
 Key = Annotated[
     str | None,
     Header(alias="Idempotency-Key", description="The same key makes no second user: 409 names the one it made"),
@@ -62,11 +58,8 @@ def _users() -> "Users":
     return Users(table())
 
 
-def _asker() -> "Asker":
-    from weir.identity.users import Asker
-
-    event = app.current_event.raw_event
-    return Asker(http.principal(event), http.origin(event))
+def _asker() -> Asker:
+    return asker(app.current_event.raw_event)
 
 
 def _answer(status: int, user: "User", password: str | None, headers: dict[str, str] | None = None) -> Response[Any]:

@@ -5,10 +5,7 @@ from collections.abc import Iterator
 import pytest
 import pytest_socket
 
-from tests import quick_moto
 from tests.contract.account import Account, account
-
-quick_moto.install()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -3,10 +3,6 @@
 import pytest
 import pytest_socket
 
-from tests import quick_moto
-
-quick_moto.install()
-
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     pytest_socket.disable_socket(allow_unix_socket=True)  # asyncio's own wake-up pipe is a Unix socket

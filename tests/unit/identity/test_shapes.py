@@ -24,8 +24,8 @@ from weir.identity.models import User
 from weir.identity.revocations import Revocations
 from weir.identity.shapes import SHAPES
 from weir.identity.table import REVOKED, email_key, identity_key, name_key, session_key
-from weir.identity.users import Asker
 from weir.identity.wiring import Deps
+from weir.runtime.audit import Asker
 from weir.runtime.clock import rfc3339
 from weir.runtime.dynamodb import Table
 from weir.runtime.migrations import ShapeUnknown

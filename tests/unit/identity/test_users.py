@@ -15,7 +15,8 @@ from weir.identity.contract_users import NewUser, UserPatch
 from weir.identity.errors import NameTaken, UserNotFound
 from weir.identity.models import User
 from weir.identity.user_store import LastAdmin, UserExists, Users
-from weir.identity.users import Asker, change_user, check_match, create_user, delete_user, etag, generated_password
+from weir.identity.users import change_user, check_match, create_user, delete_user, etag, generated_password
+from weir.runtime.audit import Asker
 from weir.runtime.clock import Clock
 from weir.runtime.dynamodb import Table
 from weir.runtime.errors import BadRequest, Forbidden, Invalid, PreconditionFailed, Unavailable

@@ -19,7 +19,8 @@ from weir.identity.keyring import Keyring
 from weir.identity.models import ApiKey, User
 from weir.identity.revocations import Revocations
 from weir.identity.user_store import Users
-from weir.identity.users import Asker, change_user
+from weir.identity.users import change_user
+from weir.runtime.audit import Asker
 from weir.runtime.dynamodb import Table
 from weir.runtime.errors import Unavailable
 

@@ -60,7 +60,7 @@ def test_an_image_counts_by_what_it_can_be_and_not_by_its_base64(dialect: Dialec
     # Given two of the same, and a model of Claude's
     body = {"messages": [{"role": "user", "content": [block, block]}]}
     # When
-    found = bounded(dialect, body, model="claude-opus-4-7")
+    found = bounded(dialect, body, models=["claude-opus-4-7"])
     # Then
     each = media.OTHER_IMAGE if dialect == "openai" else media.CLAUDE_IMAGE
     assert 2 * each <= found.input <= 2 * each + 800
@@ -70,7 +70,7 @@ def test_an_image_counts_by_what_it_can_be_and_not_by_its_base64(dialect: Dialec
 def test_the_dearest_of_the_providers_that_it_may_go_to_counts() -> None:
     body = {"messages": [{"role": "user", "content": [IMAGES[0][1]]}]}
     assert bounded("anthropic", body).input < bounded("anthropic", body, kinds=("anthropic", "gemini")).input
-    mini = bounded("openai", {"messages": [{"content": [IMAGES[2][1]]}]}, model="gpt-4o-mini-2024-07-18")
+    mini = bounded("openai", {"messages": [{"content": [IMAGES[2][1]]}]}, models=["gpt-4o-mini-2024-07-18"])
     assert mini.input >= media.GPT_4O_MINI_IMAGE
 
 
@@ -90,7 +90,9 @@ def test_a_pdf_counts_by_its_pages(compressed: bool) -> None:
     found = bounded("anthropic", body)
     assert found.input - 3 * (media.PAGE_TEXT + media.CLAUDE_IMAGE) in range(400)
     converse = {"messages": [{"content": [{"document": {"format": "pdf", "name": "d", "source": {"bytes": data}}}]}]}
-    assert bounded("converse", converse, model="anthropic.claude").input in range(found.input - 200, found.input + 200)
+    assert bounded("converse", converse, models=["anthropic.claude"]).input in range(
+        found.input - 200, found.input + 200
+    )
 
 
 @pytest.mark.parametrize(
@@ -146,7 +148,7 @@ AT_THE_PROVIDER: list[tuple[Dialect, dict[str, Any], str, int]] = [
 def test_what_comes_to_the_input_at_the_provider_is_bounded_by_its_window(
     dialect: Dialect, body: dict[str, Any], model: str, least: int
 ) -> None:
-    found = bounded(dialect, body, model=model)
+    found = bounded(dialect, body, models=[model])
     assert least <= found.input < least + 5_000
     assert found.likely_input < 200
 
@@ -275,7 +277,9 @@ def test_requests_of_any_shape_are_bounded(dialect: Dialect, body: dict[str, Any
         ("anthropic", {"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, "web_search_20250305"),
         ("anthropic", {"tools": [{"name": "mine"}, {"type": "code_execution_20250825"}]}, "code_execution_20250825"),
         ("invoke", {"tools": [{"type": "web_search_20250305"}]}, "web_search_20250305"),
+        ("anthropic", {"tools": [{"type": "advisor_20260301", "name": "advisor"}]}, "advisor_20260301"),
         ("openai", {"web_search_options": {}}, "web_search_options"),
+        ("openai", {"web_search_options": None}, ""),
         ("converse", {"toolConfig": {"tools": [{"systemTool": {"name": "nova_grounding"}}]}}, "systemTool"),
         ("converse", {"additionalModelRequestFields": {"tools": [{"type": "web_search_1"}]}}, "web_search_1"),
         ("anthropic", {"tools": [{"type": "web_fetch_20250910"}, {"type": "custom", "name": "web_search"}]}, ""),
@@ -288,15 +292,18 @@ def test_a_tool_that_is_charged_by_its_use_is_told_by_name(dialect: Dialect, bod
     assert bound(dialect, body, 100).fee == fee
 
 
-@pytest.mark.parametrize(
-    ("dialect", "body", "model", "fee"),
-    [
-        ("anthropic", says("hi", tools=[{"type": "advisor_20260301", "name": "advisor"}]), "", "advisor_20260301"),
-        ("openai", says("hi", web_search_options={}), "", "web_search_options"),
-        ("openai", says("hi", web_search_options=None), "", ""),
-        ("openai", says("hi"), "gpt-5-search-api", "web_search_options"),
-        ("openai", says("hi"), "gpt-5", ""),
-    ],
-)
-def test_what_is_charged_by_its_use_is_named(dialect: Dialect, body: dict[str, Any], model: str, fee: str) -> None:
-    assert bounded(dialect, body, model=model).fee == fee
+def test_any_target_of_a_route_may_come_to_serve_it() -> None:
+    # Given a chat with an image that may go to either of two models
+    asked = {"messages": [{"content": [IMAGES[2][1]]}]}
+    small, mini, searching = "gpt-4o", "gpt-4o-mini-2024-07-18", "gpt-5-search-api"
+    # Then it is bounded by the one for which the image is more, in whatever order
+    most = bounded("openai", asked, models=[mini]).input
+    assert most > bounded("openai", asked, models=[small]).input
+    assert (
+        bounded("openai", asked, models=[small, mini]).input
+        == bounded("openai", asked, models=[mini, small]).input
+        == most
+    )
+    # And a fee of the second is told
+    assert bounded("openai", asked, models=[small]).fee == ""
+    assert bounded("openai", asked, models=[small, searching]).fee == "web_search_options"

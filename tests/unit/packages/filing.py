@@ -14,7 +14,6 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 from tests.unit.packages.fake_bucket import BUCKET, FakeS3, checksum
 from tests.unit.packages.fake_table import FakeTable
 from tests.unit.packages.registry import TABLE, Counted, Time, asker, everything, package, put, version
-from weir.packages.audit import Asker
 from weir.packages.bucket import PackagesBucket
 from weir.packages.committing import Told, commit
 from weir.packages.finishing import Kept
@@ -25,6 +24,7 @@ from weir.packages.parts import part_count, part_range
 from weir.packages.store import Store
 from weir.packages.table import blob_object
 from weir.packages.wiring import Deps
+from weir.runtime.audit import Asker
 from weir.runtime.dynamodb import Table
 from weir.runtime.settings import Settings
 

@@ -12,12 +12,12 @@ from tests.unit.packages.filing import World, of, sha256
 from tests.unit.packages.registry import asker, everything
 from tests.unit.packages.stub_hub import COMMIT, REPO, StubHub
 from weir.packages import import_steps
-from weir.packages.audit import Asker
 from weir.packages.hub import Hub
 from weir.packages.import_steps import Until, failure_of
 from weir.packages.importing import start
 from weir.packages.imports import Import, ImportedFile, Imports, Wanted
 from weir.packages.models import Version
+from weir.runtime.audit import Asker
 from weir.runtime.errors import WeirError
 
 ROOT = Path(__file__).parents[3]

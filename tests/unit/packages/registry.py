@@ -13,11 +13,11 @@ from moto.dynamodb.models import dynamodb_backends
 from tests.unit.identity.accounts import BOTOCORE, NOON, ORIGIN, Recorded, Time
 from weir.identity.roles import scopes_of
 from weir.packages import items, names, searching
-from weir.packages.audit import Asker
 from weir.packages.models import Declared, Manifest, Package, State, Version
 from weir.packages.store import Store
 from weir.packages.table import looks_key
 from weir.runtime import settings
+from weir.runtime.audit import Asker
 from weir.runtime.dynamodb import plain, wire
 from weir.runtime.http import Principal
 

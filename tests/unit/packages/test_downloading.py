@@ -8,11 +8,11 @@ import pytest
 from tests.unit.packages.fake_table import FakeTable
 from tests.unit.packages.filing import NAME, PATH, SMALL, VERSION, World, key, of, sha256
 from tests.unit.packages.registry import ANN, BOB, Time, admin, asker, everything
-from weir.packages.audit import Asker
 from weir.packages.downloading import Download, disposition, download
 from weir.packages.errors import FileNotFound, NotAvailable, PackageNotFound, VersionNotFound
 from weir.packages.items import file_item, version_item
 from weir.packages.models import State
+from weir.runtime.audit import Asker
 
 OTHER = b"other bytes, past Weir"
 

@@ -14,8 +14,8 @@ BOB = Principal("u-bob", roles=frozenset({"operator"}), credential="key")
 ADMIN = Principal("boss", roles=frozenset({"admin"}), credential="token")
 
 
-def closed(wires: Wires, *, measured: bool = True, owner: str = ANN.sub) -> Run:
-    run = stored(wires.table, run_of(owner=owner))
+def closed(wires: Wires, *, measured: bool = True, owner: str = ANN.sub, **more: str) -> Run:
+    run = stored(wires.table, run_of(owner=owner, **more))
     wires.table.begin_step(run.run_id, "Analyze", wires.clock.now())
     if measured:
         wires.table.end_step(run.run_id, "Analyze", wires.clock.now(), "all seen")
@@ -61,4 +61,14 @@ def test_what_a_run_lacks_is_told_by_its_place(wires: Wires) -> None:
     assert refused([good.run_id, running.run_id, broken.run_id], ANN, wires.table) == {
         "runs.1": f"run {running.run_id!r} is not closed yet",
         "runs.2": f"run {broken.run_id!r} ended before anything was measured",
+    }
+
+
+def test_of_a_stream_one_run_is_taken(wires: Wires) -> None:
+    # Given two runs on a stream of the same name, one of which is named twice
+    first, second = (closed(wires, stream_name="orders") for _ in range(2))
+    check_measured([first.run_id, first.run_id], ANN, wires.table)
+    # When both are named / Then the second is refused
+    assert refused([first.run_id, second.run_id], ANN, wires.table) == {
+        "runs.1": f"run {second.run_id!r} was on the stream of {first.run_id!r}; name one of them"
     }

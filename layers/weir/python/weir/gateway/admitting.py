@@ -177,8 +177,8 @@ class Admitting:
     ) -> tuple[Bound, int | None]:
         """What a call can use, and the limit that the route sets where the caller sets none."""
         kinds = tuple(dict.fromkeys(provider.kind for provider, _ in targets))
-        dialect, model = asked.operation.dialect, targets[0][1].model
-        known = bound(dialect, asked.body, len(asked.raw), model=model, kinds=kinds)
+        models = tuple(dict.fromkeys(target.model for _, target in targets))
+        known = bound(asked.operation.dialect, asked.body, len(asked.raw), models=models, kinds=kinds)
         if known.output is not None or route.max_output is None:
             return known, None
         limit = route.max_output

@@ -7,7 +7,7 @@ access tokens that still tell of them. No admin can take their own rights away, 
 import hashlib
 import secrets
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
@@ -19,10 +19,11 @@ from weir.identity.models import ApiKey, User
 from weir.identity.roles import scopes_of
 from weir.identity.table import gone_key
 from weir.identity.user_store import Overtaken, UserExists, Users, new_user_id, user_id_of
+from weir.runtime.audit import Asker
 from weir.runtime.clock import Clock
 from weir.runtime.dynamodb import Write, again
 from weir.runtime.errors import BadRequest, FieldError, Forbidden, Invalid, PreconditionFailed, Unavailable
-from weir.runtime.http import Origin, Principal
+from weir.runtime.http import Principal
 
 MOST_KEY_LENGTH = 256
 _TRIES = 4
@@ -30,14 +31,6 @@ _ALPHABET = "abcdefghjkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 """Without what one mistakes for another when typing it in."""
 
 _GENERATED_LENGTH = 22
-
-
-@dataclass(frozen=True, slots=True)
-class Asker:
-    """Who asks for a change, and from where."""
-
-    caller: Principal
-    origin: Origin
 
 
 def generated_password() -> str:
@@ -71,7 +64,7 @@ def create_user(asked: NewUser, asker: Asker, users: Users, clock: Clock, key: s
         The caller comes with a key, or is an admin no more.
     """
     _check_asker(asker, users)
-    user_id = new_user_id() if key is None else _keyed_id(asker.caller, key)
+    user_id = new_user_id() if key is None else _keyed_id(asker.principal, key)
     if key is not None and users.get(user_id) is not None:
         raise _made_before(user_id)
     if asked.password is not None and (wrong := passwords.problem(asked.password, asked.username)):
@@ -89,7 +82,7 @@ def create_user(asked: NewUser, asker: Asker, users: Users, clock: Clock, key: s
         password_hash=passwords.hashed(password),
     )
     detail = {"username": user.username, "roles": " ".join(user.roles), "groups": " ".join(user.groups)}
-    told = audit.entry("user.created", asker.caller, user_id, asker.origin, now, detail)
+    told = audit.entry("user.created", asker.principal, user_id, asker.origin, now, detail)
     never_gone = Write(key=gone_key(user_id), when="attribute_not_exists(pk)")
     try:
         users.create(user, told, *([] if key is None else [never_gone]))
@@ -147,7 +140,7 @@ def _changed(
         check_match(if_match, user)
         now = clock.now()
         changed = _patched(user, patch, password_hash, now)
-        _check_oneself(user, changed, asker.caller)
+        _check_oneself(user, changed, asker.principal)
         if changed == user:
             return user, None
         try:
@@ -161,7 +154,7 @@ def _changed(
 def _revoke_keys(user_id: str, asker: Asker, keys: Keys, now: datetime) -> None:
     def told(key: ApiKey) -> Write:
         detail = {"name": key.name, "owner": user_id}
-        return audit.entry("api-key.revoked", asker.caller, key.key_id, asker.origin, now, detail)
+        return audit.entry("api-key.revoked", asker.principal, key.key_id, asker.origin, now, detail)
 
     keys.revoke_all(user_id, now, told)
 
@@ -182,7 +175,7 @@ def _patched(user: User, patch: UserPatch, password_hash: str | None, now: datet
 def _effects(user: User, changed: User, asker: Asker, now: datetime) -> Iterator[Write]:
     """What is written beside a change: how the audit tells of it, and the end of the tokens from before."""
     for what, detail in _told(user, changed):
-        yield audit.entry(what, asker.caller, user.user_id, asker.origin, now, detail)
+        yield audit.entry(what, asker.principal, user.user_id, asker.origin, now, detail)
     if changed.tokens_from != user.tokens_from:
         yield revocations.user_write(user.user_id, changed.tokens_from, now)
 
@@ -216,7 +209,7 @@ def delete_user(user_id: str, if_match: str | None, asker: Asker, users: Users, 
         It is oneself; or the caller comes with a key, or is an admin no more.
     """
     _check_asker(asker, users)
-    if user_id == asker.caller.sub:
+    if user_id == asker.principal.sub:
         raise Forbidden("You can't delete yourself; another admin can.")
     for _ in range(_TRIES):
         user = users.get(user_id)
@@ -225,7 +218,7 @@ def delete_user(user_id: str, if_match: str | None, asker: Asker, users: Users, 
             raise UserNotFound(f"There is no user {user_id}.")
         check_match(if_match, user)
         now = clock.now()
-        told = audit.entry("user.deleted", asker.caller, user_id, asker.origin, now, {"username": user.username})
+        told = audit.entry("user.deleted", asker.principal, user_id, asker.origin, now, {"username": user.username})
         dead = revocations.user_write(user_id, revocations.from_now(user.tokens_from, now), now)
         try:
             again(partial(users.delete, user, now, told, dead), clock)
@@ -256,9 +249,9 @@ def _check_asker(asker: Asker, users: Users) -> None:
 
     Elsewhere that is soon enough. Here it would let an admin who was just removed make another one.
     """
-    if asker.caller.credential != "token":
+    if asker.principal.credential != "token":
         raise Forbidden("No API key may change users: log in.")
-    caller = users.get(asker.caller.sub)
+    caller = users.get(asker.principal.sub)
     if caller is None or caller.disabled or "users:write" not in scopes_of(caller.roles):
         raise Forbidden("You may not change users any more.")
 

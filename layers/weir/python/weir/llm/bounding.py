@@ -23,7 +23,8 @@ https://developers.openai.com/api/docs/pricing (built-in tools).
 **Output.** The limit that the caller sets, for each of the choices that they ask for.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
 from typing import Any
 
 from weir.llm import media
@@ -61,7 +62,7 @@ def bound(
     body: Mapping[str, Any],
     raw_length: int,
     *,
-    model: str = "",
+    models: Sequence[str] = ("",),
     kinds: tuple[ProviderKind, ...] = (),
 ) -> Bound:
     """What a call can use, and what it is likely to.
@@ -72,8 +73,9 @@ def bound(
         The request, parsed: of messages, completions, embeddings, Converse, InvokeModel.
     raw_length
         Bytes of its JSON as it came.
-    model
-        The model's id at the provider, where images cost more or less by it.
+    models
+        The ids, at the providers, of the models that may come to serve it: by them images cost more or less, and some
+        search the web unasked.
     kinds
         The providers that it may go to; the dialect's own where none is named.
     """
@@ -81,8 +83,8 @@ def bound(
     kinds = kinds or (_OWN_KIND[dialect],)
     held = sum(item.held_bytes for item in items)
     text = max(0, raw_length - held)
-    most = text + _FIXED + _tools(dialect, body) + _unseen(dialect, body, model)
-    most += sum(max(media.most_tokens(item, kind, model) for kind in kinds) for item in items)
+    most = text + _FIXED + _tools(dialect, body) + max(_unseen(dialect, body, model) for model in models)
+    most += sum(max(media.most_tokens(item, *of) for of in product(kinds, models)) for item in items)
     output = output_limit(dialect, body)
     return Bound(
         input=most,
@@ -90,7 +92,7 @@ def bound(
         likely_input=max(1, min(most, text // _BYTES_A_TOKEN + sum(media.likely_tokens(item) for item in items))),
         likely_output=_LIKELY_OUTPUT if output is None else min(output, max(_LIKELY_OUTPUT, output // 4)),
         cache_write=_cache_write(body, kinds),
-        fee=_fee(dialect, body, model),
+        fee=next(filter(None, (_fee(dialect, body, model) for model in models)), ""),
     )
 
 

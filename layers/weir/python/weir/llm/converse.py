@@ -6,7 +6,6 @@ model's own fields there, known of Claude alone.
 
 import json
 import re
-from base64 import b64encode
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, cast
@@ -29,25 +28,9 @@ from weir.llm.conversation import (
     ToolUse,
     merged,
 )
+from weir.llm.converse_media import read_document, read_image, tell_apart, written_document, written_image
 from weir.llm.dialect_errors import Untranslatable
 from weir.llm.fields import Fields, malformed
-
-_DOCUMENTS = {
-    "pdf": "application/pdf",
-    "txt": "text/plain",
-    "csv": "text/csv",
-    "html": "text/html",
-    "md": "text/markdown",
-    "doc": "application/msword",
-    "xls": "application/vnd.ms-excel",
-    "docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
-    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
-}
-_FORMATS = {media_type: name for name, media_type in _DOCUMENTS.items()}
-_IMAGES = ("png", "jpeg", "gif", "webp")
-_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9 ()\[\]-]+")
-_MOST_NAME = 190
-"""Characters, of the 200 that there may be: the rest is for a number."""
 
 _METADATA = re.compile(r"[a-zA-Z0-9\s:_@$#=/+,.-]{0,256}")
 _USER = "user_id"
@@ -140,37 +123,6 @@ def read_block(fields: Fields) -> Block:
     raise malformed(fields.path, "is an empty block")
 
 
-def _image(fields: Fields) -> Image:
-    form, data = fields.needed("format"), _source(fields)
-    if form not in _IMAGES:
-        raise malformed(fields.at("format"), "must be png, jpeg, gif or webp")
-    return Image(f"image/{form}", data)
-
-
-def _document(fields: Fields) -> Document:
-    source, name = fields.fields("source"), fields.text("name")
-    media_type = _DOCUMENTS.get(fields.text("format", "txt"))
-    if media_type is None:
-        raise malformed(fields.at("format"), "is no format of documents")
-    if source.has("text"):
-        found = Document(media_type, text=source.text("text"), name=name)
-    else:
-        found = Document(media_type, data=source.text("bytes"), name=name)
-    source.done()
-    if fields.has("citations"):
-        citations = fields.fields("citations")
-        citations.plain("enabled", False)
-        citations.done()
-    return found
-
-
-def _source(fields: Fields) -> str:
-    source = fields.fields("source")
-    data = source.text("bytes")
-    source.done()
-    return data
-
-
 def _tool_use(fields: Fields) -> ToolUse:
     return ToolUse(fields.needed("toolUseId"), fields.needed("name"), fields.mapping("input"))
 
@@ -200,8 +152,8 @@ def _reasoning(fields: Fields) -> Thinking | Redacted:
 
 
 _BLOCKS: Mapping[str, Callable[[Fields], Block]] = {
-    "image": _image,
-    "document": _document,
+    "image": read_image,
+    "document": read_document,
     "toolUse": _tool_use,
     "toolResult": _tool_result,
     "reasoningContent": _reasoning,
@@ -263,7 +215,7 @@ def write_request(conversation: Conversation, model: str) -> dict[str, Any]:
         "stopSequences": list(conversation.stop) or None,
     }
     messages = [{"role": one.role, "content": _written(one.blocks)} for one in merged(conversation.messages)]
-    _tell_apart(messages)
+    tell_apart(messages)
     body: dict[str, Any] = {
         "messages": messages,
         "system": _written(conversation.system),
@@ -357,9 +309,9 @@ def written_block(block: Block) -> dict[str, Any]:
         case Text():
             return {"text": block.text}
         case Image(url=""):
-            return {"image": {"format": _image_format(block.media_type), "source": {"bytes": block.data}}}
+            return {"image": written_image(block)}
         case Document(url=""):
-            return {"document": _written_document(block)}
+            return {"document": written_document(block)}
         case ToolUse():
             return {"toolUse": {"toolUseId": block.id, "name": block.name, "input": dict(block.input)}}
         case ToolResult():
@@ -374,32 +326,3 @@ def written_block(block: Block) -> dict[str, Any]:
             return {"reasoningContent": {"redactedContent": block.data}}
         case _:
             raise Untranslatable("messages", "this model's provider takes no images or documents by address")
-
-
-def _image_format(media_type: str) -> str:
-    form = media_type.removeprefix("image/").replace("jpg", "jpeg")
-    if form not in _IMAGES:
-        raise Untranslatable("messages", f"{media_type!r:.80} is no image that this model's provider takes")
-    return form
-
-
-def _written_document(document: Document) -> dict[str, Any]:
-    form = _FORMATS.get(document.media_type)
-    if form is None:
-        raise Untranslatable("messages", f"{document.media_type!r:.80} is no document that this model's provider takes")
-    data = document.data or b64encode(document.text.encode()).decode()
-    name = re.sub("  +", " ", _NOT_IN_NAMES.sub("-", document.name))[:_MOST_NAME].strip() or "document"
-    return {"format": form, "name": name, "source": {"bytes": data}}
-
-
-def _tell_apart(messages: list[dict[str, Any]]) -> None:
-    """Number documents of one name: Bedrock takes no two of them in a request, in whatever case."""
-    blocks = [block for one in messages for block in one["content"]]
-    every = [inner for one in blocks for inner in (one["toolResult"]["content"] if "toolResult" in one else [one])]
-    taken: set[str] = set()
-    for document in (one["document"] for one in every if "document" in one):
-        name, number = document["name"], 1
-        while document["name"].lower() in taken:
-            number += 1
-            document["name"] = f"{name} {number}"
-        taken.add(document["name"].lower())

@@ -1,12 +1,12 @@
 """Aborting an upload because its owner asks for it: nothing is left of it, at S3 or here."""
 
-from weir.packages.audit import Asker
 from weir.packages.committing import Outcome, recover
 from weir.packages.ending import end
 from weir.packages.errors import CommitUnderWay, NotAvailable
 from weir.packages.finding import owned_upload
 from weir.packages.models import UploadState
 from weir.packages.wiring import Deps
+from weir.runtime.audit import Asker
 
 
 def abort_upload(name: str, version: str, upload_id: str, asker: Asker, deps: Deps) -> None:

@@ -11,7 +11,6 @@ from datetime import datetime
 from typing import Any
 
 from weir.packages import audit, items, semver
-from weir.packages.audit import Asker
 from weir.packages.errors import Changed, NotAvailable, VersionNotFound
 from weir.packages.etags import check_match
 from weir.packages.models import Package, Version
@@ -19,6 +18,7 @@ from weir.packages.shapes import SHAPES
 from weir.packages.store import Store, stored_package
 from weir.packages.table import alias_key, package_key, partition, version_key
 from weir.packages.visibility import owned
+from weir.runtime.audit import Asker
 from weir.runtime.clock import parse_rfc3339
 from weir.runtime.dynamodb import Item, Write
 from weir.runtime.errors import Conflict

@@ -18,15 +18,13 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from weir.packages.shapes import SHAPES
 from weir.packages.table import AUDIT_SHARDS, SCHEMA, audit_list
+from weir.runtime.audit import Asker
 from weir.runtime.clock import parse_rfc3339, rfc3339
 from weir.runtime.dynamodb import Write
-
-if TYPE_CHECKING:
-    from weir.runtime.http import Origin, Principal
 
 OF_UNVERIFIED = "unverified"
 """What stands for the package where an object is no package's; none can have this name."""
@@ -51,17 +49,9 @@ class Entry:
     request_id: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Asker:
-    """Who asks, and from where the request came."""
-
-    principal: "Principal"
-    origin: "Origin"
-
-
 def entry(
     what: str,
-    who: "Asker | Literal['system']",
+    who: Asker | Literal["system"],
     name: str,
     version: str,
     now: datetime,

@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 from weir.packages import audit, items, searching
-from weir.packages.audit import Asker
 from weir.packages.contract import PackagePatch
 from weir.packages.etags import check_match, etag
 from weir.packages.models import Package
@@ -11,6 +10,7 @@ from weir.packages.names import normalized
 from weir.packages.registering import check_groups
 from weir.packages.store import Store, stored_package
 from weir.packages.visibility import owned
+from weir.runtime.audit import Asker
 from weir.runtime.dynamodb import Write
 
 

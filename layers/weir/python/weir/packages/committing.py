@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
 
-from weir.packages.audit import Asker
 from weir.packages.bucket import Interfered, ObjectThere, Part, Stored, UploadGone
 from weir.packages.ending import ENDED, clear, end, is_of
 from weir.packages.errors import CommitUnderWay, FileExists, PartsWrong, UploadEnded, UploadNotFound
@@ -22,6 +21,7 @@ from weir.packages.models import State, Upload, UploadState
 from weir.packages.parts import part_range
 from weir.packages.store import stored_file, stored_upload
 from weir.packages.wiring import Deps
+from weir.runtime.audit import Asker
 from weir.runtime.dynamodb import Write
 from weir.runtime.errors import FieldError
 

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from weir.packages import aliases, audit, committing, ending, gone, scans
-from weir.packages.audit import Asker
 from weir.packages.bucket import Stored
 from weir.packages.committing import Outcome
 from weir.packages.errors import CommitUnderWay, VersionNotFound
@@ -29,6 +28,7 @@ from weir.packages.table import (
     signature_key,
 )
 from weir.packages.wiring import Deps
+from weir.runtime.audit import Asker
 from weir.runtime.dynamodb import Write, again
 
 SECONDS = 15.0

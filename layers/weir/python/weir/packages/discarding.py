@@ -5,13 +5,14 @@ its place meanwhile stays. The audit tells of it before it is done, as of a down
 """
 
 from weir.packages import audit, deleting, ending, found
-from weir.packages.audit import OF_UNVERIFIED, Asker
+from weir.packages.audit import OF_UNVERIFIED
 from weir.packages.bucket import ObjectMissing, Stored
 from weir.packages.errors import Changed, CommitUnderWay, NotAvailable
 from weir.packages.found import Found
 from weir.packages.table import bytes_of
 from weir.packages.wiring import Deps
 from weir.runtime import http
+from weir.runtime.audit import Asker
 from weir.runtime.dynamodb import again
 
 

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from weir.packages import audit
-from weir.packages.audit import Asker
 from weir.packages.bucket import URL_SECONDS
 from weir.packages.errors import FileNotFound, NotAvailable
 from weir.packages.finding import seen_version
 from weir.packages.models import File, State
 from weir.packages.wiring import Deps
+from weir.runtime.audit import Asker
 
 DEFAULT_SECONDS = 300
 _PLAIN = re.compile(r"[^A-Za-z0-9._ -]")

@@ -10,7 +10,6 @@ from typing import Literal
 
 from weir.packages import audit, gone, models
 from weir.packages.aliases import latest_after
-from weir.packages.audit import Asker
 from weir.packages.bucket import Stored
 from weir.packages.errors import CommitUnderWay, UploadEnded
 from weir.packages.items import blob_item
@@ -20,6 +19,7 @@ from weir.packages.scans import waits
 from weir.packages.store import stored_file, stored_upload, stored_version
 from weir.packages.table import blob_key
 from weir.packages.wiring import Deps
+from weir.runtime.audit import Asker
 from weir.runtime.dynamodb import Write
 from weir.runtime.observability import emit
 

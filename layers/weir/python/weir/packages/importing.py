@@ -9,12 +9,12 @@ import secrets
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from weir.packages.audit import Asker
 from weir.packages.imports import ENDED, Failure, Import, Imports, ImportState, Wanted
 from weir.packages.models import Version
 from weir.packages.registering import check
 from weir.packages.store import Store
 from weir.packages.trust_errors import ImportNotFound
+from weir.runtime.audit import Asker
 from weir.runtime.clock import Clock
 from weir.runtime.errors import Conflict, WeirError
 from weir.runtime.http import Principal

@@ -7,12 +7,12 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Literal
 
-from weir.packages.audit import Asker
 from weir.packages.models import Sensitivity
 from weir.packages.parts import part_size
 from weir.packages.shapes import SHAPES
 from weir.packages.table import SCHEMA, import_key, imported_file_key
 from weir.packages.trust_errors import ImportEnded, ImportNotFound
+from weir.runtime.audit import Asker
 from weir.runtime.clock import Clock, parse_rfc3339, rfc3339
 from weir.runtime.dynamodb import Contended, Item, Table, Write
 from weir.runtime.http import Origin, Principal

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from weir.packages import audit, models
-from weir.packages.audit import Asker
 from weir.packages.bucket import URL_SECONDS, Part, Stored, UploadGone, part_headers
 from weir.packages.committing import Outcome, recover
 from weir.packages.ending import ENDED
@@ -24,6 +23,7 @@ from weir.packages.parts import part_count, part_range, part_size
 from weir.packages.store import same_state, stored_file, stored_manifest, stored_upload, stored_version
 from weir.packages.table import blob_object
 from weir.packages.wiring import Deps
+from weir.runtime.audit import Asker
 from weir.runtime.dynamodb import Write
 from weir.runtime.errors import FieldError, Invalid
 

@@ -12,7 +12,6 @@ from datetime import datetime
 from typing import Protocol
 
 from weir.packages import audit, items, names, searching
-from weir.packages.audit import Asker
 from weir.packages.contract import NewVersion
 from weir.packages.errors import NameTaken, VersionExists
 from weir.packages.models import Declared, Manifest, Package, Sensitivity, State, Version
@@ -20,6 +19,7 @@ from weir.packages.shapes import SHAPES
 from weir.packages.store import Store, stored_manifest, stored_package, stored_version
 from weir.packages.table import SCHEMA, looks_key, package_key, version_key
 from weir.packages.visibility import may_see, owned
+from weir.runtime.audit import Asker
 from weir.runtime.dynamodb import Write
 from weir.runtime.errors import FieldError, Forbidden, Invalid
 from weir.runtime.http import Principal

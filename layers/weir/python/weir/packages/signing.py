@@ -18,7 +18,6 @@ from datetime import datetime
 from typing import Any
 
 from weir.packages import audit, browsing
-from weir.packages.audit import Asker
 from weir.packages.errors import NotAvailable, VersionNotFound
 from weir.packages.finding import owned_version
 from weir.packages.models import File, Manifest, State, Version
@@ -27,6 +26,7 @@ from weir.packages.store import Store, stored_version
 from weir.packages.table import SCHEMA, SIGNERS, signature_key, signer_key
 from weir.packages.trust_errors import KeyNotFound, SignatureNotFound, SignatureRefused
 from weir.runtime import http
+from weir.runtime.audit import Asker
 from weir.runtime.clock import Clock, parse_rfc3339, rfc3339
 from weir.runtime.dynamodb import Item, Table, Write
 from weir.runtime.errors import BadRequest, FieldError, Invalid

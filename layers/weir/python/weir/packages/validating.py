@@ -11,7 +11,6 @@ from fnmatch import fnmatchcase
 from typing import Any, Literal
 
 from weir.packages import audit, rules
-from weir.packages.audit import Asker
 from weir.packages.errors import VersionNotFound
 from weir.packages.file_formats import format_of
 from weir.packages.finding import owned_version
@@ -19,6 +18,7 @@ from weir.packages.models import Declared, File, Manifest, State, Version
 from weir.packages.signing import registered
 from weir.packages.store import Store, stored_version
 from weir.packages.table import signer_key
+from weir.runtime.audit import Asker
 from weir.runtime.clock import Clock, rfc3339
 from weir.runtime.dynamodb import Write
 from weir.runtime.errors import FieldError, Invalid

@@ -3,11 +3,11 @@
 from dataclasses import replace
 
 from weir.packages import aliases, audit, items
-from weir.packages.audit import Asker
 from weir.packages.errors import VersionNotFound
 from weir.packages.finding import owned_version
 from weir.packages.models import Package, State, Version
 from weir.packages.store import Store, stored_version
+from weir.runtime.audit import Asker
 from weir.runtime.dynamodb import Write
 
 

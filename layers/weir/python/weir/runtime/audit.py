@@ -41,6 +41,13 @@ class Asker:
     origin: "Origin"
 
 
+def asker(event: Mapping[str, Any]) -> Asker:
+    """Who sent an API Gateway event, and from where."""
+    from weir.runtime import http  # rules and the gateway do without it
+
+    return Asker(http.principal(event), http.origin(event))
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """What happened, once. ``who`` is a user id, ``subject`` the id or name of what it is of."""
